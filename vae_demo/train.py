@@ -11,8 +11,6 @@ comes from (seed, epoch), so the same command goes on to the very weights it wou
 import argparse
 import json
 import math
-import shlex
-import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -225,7 +223,7 @@ def train_epoch(
 
 
 @torch.no_grad()
-def test_metrics(
+def measure(
     model: Autoencoder | Judge, images: Tensor, labels: Tensor, seed: int = 0
 ) -> dict[str, float]:
     """The figures of a card, on all test digits: nats per picture, squared error per pixel."""
@@ -265,7 +263,6 @@ def train(
     images_used: int | None = None,
     device: str | torch.device | None = None,
     bfloat16: bool | None = None,
-    command: str = "",
 ) -> dict[str, float]:
     """Train a model of `RECIPES`, write its checkpoint, return its test metrics.
 
@@ -326,12 +323,13 @@ def train(
     rounded = {key: value.half().float() for key, value in trained.state_dict().items()}
     trained.load_state_dict(rounded)  # measured as stored
     test_images, test_labels = data.load(root, train=False)
-    metrics = test_metrics(trained, test_images.to(device), test_labels.to(device))
+    metrics = measure(trained, test_images.to(device), test_labels.to(device))
     card = {
         "objective": (objective.__doc__ or "").splitlines()[0],
         **identity,
         "data": {"set": "MNIST train", "sha256": data.digest(train_images)},
-        "command": command,
+        "command": f"python -m vae_demo.train {name} --epochs {epochs} --batch {batch} "
+        f"--lr {peak:g} --seed {seed}",
         "minutes": round(run.seconds / 60, 1),
         "device": device_name(device),
         "torch": torch.__version__,
@@ -382,7 +380,6 @@ def main() -> None:
             lr=arguments.lr,
             seed=arguments.seed,
             device=arguments.device,
-            command=shlex.join(["python", "-m", "vae_demo.train", *sys.argv[1:]]),
         )
     except (TrainingError, data.DataError) as error:
         parser.exit(1, f"{error}\n")
