@@ -1,0 +1,152 @@
+"""Moves in code space: draws, lines, arcs and walks; pure functions of tensors.
+
+Randomness is an argument. Draws come from the generator's device in whole blocks of rows, so that
+one seed always begins with the same codes, however many are drawn.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+# torch.randn alone is not prefix-stable: its fast path and its last elements depend on the count.
+BLOCK_ROWS = 64
+
+
+def prior(
+    count: int, latent_size: int, generator: torch.Generator, temperature: float = 1.0
+) -> Tensor:
+    """Draws from p(z) = N(0, temperature² I).
+
+    With generators of one seed, the first n rows of a larger draw are the draw of n rows, bit for
+    bit, on any one device.
+
+    Args:
+        count: rows, ≥ 0.
+        latent_size: Z ≥ 1.
+        generator: moved on by whole blocks of `BLOCK_ROWS` rows.
+        temperature: standard deviation, ≥ 0; 1 is the prior itself.
+
+    Returns:
+        (count, Z), float32, on the generator's device.
+
+    Raises:
+        ValueError: count, latent_size or temperature below its bound.
+    """
+    if count < 0 or latent_size < 1:
+        raise ValueError(f"expected count ≥ 0 and latent_size ≥ 1, got {count} and {latent_size}")
+    if not temperature >= 0:
+        raise ValueError(f"expected temperature ≥ 0, got {temperature}")
+    blocks = [
+        torch.randn(
+            BLOCK_ROWS,
+            latent_size,
+            dtype=torch.float32,
+            device=generator.device,
+            generator=generator,
+        )
+        for _ in range(0, count, BLOCK_ROWS)
+    ]
+    if not blocks:
+        return torch.empty(0, latent_size, device=generator.device)
+    return temperature * torch.cat(blocks)[:count]
+
+
+def sample_posterior(mean: Tensor, logvar: Tensor, generator: torch.Generator) -> Tensor:
+    """Draws from q(z|x) = N(mean, diag exp(logvar)) (Kingma & Welling 2014, section 2.4).
+
+    Its noise is that of `prior`, so the twins can be fed the very same.
+
+    Args:
+        mean, logvar: (B, Z); logvar is the logarithm of the variance, not of its root.
+
+    Returns:
+        (B, Z), one draw per row, where `mean` is.
+
+    Raises:
+        ValueError: the shapes differ or are not (B, Z).
+    """
+    if mean.ndim != 2 or mean.shape != logvar.shape:
+        raise ValueError(
+            f"expected mean and logvar of one shape (B, Z), got {tuple(mean.shape)} and "
+            f"{tuple(logvar.shape)}"
+        )
+    noise = prior(len(mean), mean.shape[1], generator).to(mean)
+    return mean + (0.5 * logvar).exp() * noise
+
+
+def lerp(a: Tensor, b: Tensor, steps: int) -> Tensor:
+    """The straight line from a to b at even steps; its middle is nearer to 0 than its ends.
+
+    Args:
+        a, b: (Z,).
+        steps: codes on the way, both ends included, ≥ 2.
+
+    Returns:
+        (steps, Z); the first is a and the last is b, exactly.
+
+    Raises:
+        ValueError: fewer than 2 steps, or a and b are not of one shape (Z,).
+    """
+    check_ends(a, b, steps)
+    times = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)
+    path = torch.lerp(a, b, times[:, None])
+    path[0], path[-1] = a, b
+    return path
+
+
+def slerp(a: Tensor, b: Tensor, steps: int) -> Tensor:
+    """The arc from a to b: direction along the great circle, length linearly (Shoemake 1985).
+
+    Keeps to the shell where draws from a wide N(0, I) live. Where no arc is defined, because a
+    and b are parallel, opposite or zero, it is the straight line.
+
+    Args, returns and errors are those of `lerp`.
+    """
+    path = lerp(a, b, steps)
+    norm_a, norm_b = a.norm(), b.norm()
+    u, v = a / norm_a, b / norm_b
+    across = v - (u @ v) * u
+    sine = across.norm()
+    if not sine > 1e-3:  # also where u or v is NaN; the two paths agree to float32 there
+        return path
+    angle = torch.atan2(sine, u @ v)
+    times = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)[1:-1, None]
+    direction = (times * angle).cos() * u + (times * angle).sin() * (across / sine)
+    path[1:-1] = direction * torch.lerp(norm_a, norm_b, times)
+    return path
+
+
+def traversal(z: Tensor, dimension: int, values: Sequence[float] | Tensor) -> Tensor:
+    """Copies of one code in which one number takes the given values.
+
+    Args:
+        z: (Z,).
+        dimension: which number, 0 … Z − 1.
+        values: (n,).
+
+    Returns:
+        (n, Z).
+
+    Raises:
+        ValueError: z or values are not one-dimensional, or there is no such dimension.
+    """
+    settings = torch.as_tensor(values, dtype=z.dtype, device=z.device)
+    if z.ndim != 1 or settings.ndim != 1:
+        raise ValueError(
+            f"expected z (Z,) and values (n,), got {tuple(z.shape)} and {tuple(settings.shape)}"
+        )
+    if not 0 <= dimension < len(z):
+        raise ValueError(f"expected a dimension in 0 … {len(z) - 1}, got {dimension}")
+    walk = z.repeat(len(settings), 1)
+    walk[:, dimension] = settings
+    return walk
+
+
+def check_ends(a: Tensor, b: Tensor, steps: int) -> None:
+    if a.ndim != 1 or a.shape != b.shape:
+        raise ValueError(
+            f"expected a and b of one shape (Z,), got {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+    if steps < 2:
+        raise ValueError(f"expected at least 2 steps, the two ends, got {steps}")

@@ -1,0 +1,432 @@
+"""The encoded test set and its UMAP: where every test digit lies in the twins' code spaces.
+
+    python -m vae_demo.latent_map        encode, lay out, write checkpoints/latent_map.npz
+
+The app only loads that file. A new code is placed by the first half of UMAP's own transform
+(McInnes, Healy & Melville 2018, arXiv:1802.03426): the mean of its nearest codes' points, weighted
+by fuzzy membership. UMAP would then refine the place by gradient steps; here it stays.
+"""
+
+import argparse
+import io
+import json
+import math
+import shlex
+import sys
+import zipfile
+import zlib
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vae_demo import checkpoints, data
+from vae_demo.checkpoints import CheckpointError
+from vae_demo.models import Autoencoder, VariationalAutoencoder
+
+FILE = "latent_map.npz"
+COMMAND = "python -m vae_demo.latent_map"
+MODELS = ("ae", "vae")
+HALF_ROUNDING = 2.0**-11  # largest relative error of a number stored as float16
+
+Points = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """What one model made of the test digits, in the order of MNIST's test file.
+
+    Attributes:
+        mean: (N, Z) float32 codes; for a VAE the posterior means.
+        logvar: (N, Z) float32 log-variances of the posterior; None for an AE.
+        points: (N, 2) float32 places on the map. Its axes have no meaning and no unit.
+        n_neighbors: UMAP's own, ≥ 3; `locate` uses as many.
+    """
+
+    mean: Tensor
+    logvar: Tensor | None
+    points: Points
+    n_neighbors: int
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedDigits:
+    """The test digits as the models see them.
+
+    Attributes:
+        labels: (N,) uint8 in 0 … 9.
+        codes: by the model's name, "ae" and "vae".
+        card: how the map was made: UMAP's settings, weights, versions, figures.
+    """
+
+    labels: NDArray[np.uint8]
+    codes: dict[str, Codes]
+    card: dict[str, Any]
+
+
+# The file -----------------------------------------------------------------------------------------
+
+
+def save(digits: EncodedDigits, folder: str | Path) -> Path:
+    """Write the map, codes rounded to float16, in one step."""
+    arrays: dict[str, NDArray[Any]] = {"labels": digits.labels}
+    for name, codes in digits.codes.items():
+        arrays[f"{name}_mean"] = codes.mean.half().numpy()
+        if codes.logvar is not None:
+            arrays[f"{name}_logvar"] = codes.logvar.half().numpy()
+        arrays[f"{name}_umap"] = codes.points
+    arrays["card"] = np.array(json.dumps(digits.card))
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    path = Path(folder) / FILE
+    checkpoints.write_atomically(path, buffer.getvalue())
+    return path
+
+
+def load(folder: str | Path = checkpoints.SHIPPED) -> EncodedDigits:
+    """Read the map that belongs to the checkpoints in the same folder.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or was made with other weights.
+    """
+    path = Path(folder) / FILE
+    hint = f"Rebuild it with `{COMMAND} --folder {folder}`, or restore it with git."
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing. {hint}") from None
+    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise CheckpointError(f"{path} is damaged or no .npz file ({error}). {hint}") from error
+    needed = {"labels", "card", "vae_logvar"}
+    needed |= {f"{name}_{kind}" for name in MODELS for kind in ("mean", "umap")}
+    if missing := needed - set(arrays):
+        raise CheckpointError(f"{path} lacks {sorted(missing)}. {hint}")
+    try:
+        card = json.loads(str(arrays["card"]))
+        n_neighbors = int(card["umap"]["n_neighbors"])
+        digests = {name: card[f"{name}_weights_sha256"] for name in MODELS}
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} has an unreadable card ({error!r}). {hint}") from error
+    for name in MODELS:
+        if digests[name] != checkpoints.read_card(name, folder)["weights_sha256"]:
+            raise CheckpointError(f"{path} was made with other weights of {name!r}. {hint}")
+    for name in MODELS:
+        check_shapes(arrays, name, checkpoints.read_card(name, folder), n_neighbors, path, hint)
+    codes = {}
+    for name in MODELS:
+        logvar = arrays.get(f"{name}_logvar")
+        codes[name] = Codes(
+            mean=torch.from_numpy(arrays[f"{name}_mean"].astype(np.float32)),
+            logvar=None if logvar is None else torch.from_numpy(logvar.astype(np.float32)),
+            points=arrays[f"{name}_umap"].astype(np.float32),
+            n_neighbors=n_neighbors,
+        )
+    return EncodedDigits(labels=arrays["labels"], codes=codes, card=card)
+
+
+def check_shapes(
+    arrays: dict[str, NDArray[Any]],
+    name: str,
+    model_card: dict[str, Any],
+    n_neighbors: int,
+    path: Path,
+    hint: str,
+) -> None:
+    """Raise CheckpointError unless labels and one model's arrays fit each other and its card."""
+    count = len(np.atleast_1d(arrays["labels"]))
+    size = model_card.get("latent_size", 0)
+    expected = {
+        "labels": ((count,), "u"),
+        f"{name}_mean": ((count, size), "f"),
+        f"{name}_logvar": ((count, size), "f"),
+        f"{name}_umap": ((count, 2), "f"),
+    }
+    for key, (shape, kind) in expected.items():
+        array = arrays.get(key)
+        if array is None:
+            continue
+        if array.shape != shape or array.dtype.kind != kind:
+            raise CheckpointError(
+                f"{path}: {key} should be {'float' if kind == 'f' else 'unsigned'} {shape}, "
+                f"is {array.dtype} {array.shape}. {hint}"
+            )
+        if not np.isfinite(array).all():
+            raise CheckpointError(f"{path}: {key} holds numbers that are not finite. {hint}")
+    if not 3 <= n_neighbors <= count:
+        raise CheckpointError(
+            f"{path}: n_neighbors should be in 3 … {count}, is {n_neighbors}. {hint}"
+        )
+
+
+# Places -------------------------------------------------------------------------------------------
+
+
+def nearest(z: Tensor, codes: Codes, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The test digits whose codes are nearest, by Euclidean distance.
+
+    Args:
+        z: (B, Z), any device.
+        k: 1 … N.
+
+    Returns:
+        Indices (B, k) into the test set and distances (B, k), nearest first.
+
+    Raises:
+        ValueError: z does not fit the codes or is not finite, or k is out of range.
+    """
+    count, size = codes.mean.shape
+    if z.ndim != 2 or z.shape[1] != size:
+        raise ValueError(f"expected z (B, {size}), got {tuple(z.shape)}")
+    if not 1 <= k <= count:
+        raise ValueError(f"expected k in 1 … {count}, got {k}")
+    z = z.detach().to(codes.mean)
+    if not z.isfinite().all():
+        raise ValueError("expected finite z, got NaN or infinity")
+    indices, distances = [], []
+    for part in z.split(256):  # bounds the distances held at once to 256 × N
+        # The product form loses a short distance between far codes to rounding.
+        all_distances = torch.cdist(part, codes.mean, compute_mode="donot_use_mm_for_euclid_dist")
+        found = all_distances.topk(k, largest=False)
+        indices.append(found.indices.numpy())
+        distances.append(found.values.numpy())
+    if not indices:
+        return np.empty((0, k), np.int64), np.empty((0, k), np.float32)
+    return np.concatenate(indices), np.concatenate(distances)
+
+
+def locate(z: Tensor, codes: Codes) -> Points:
+    """Where codes lie on the map: approximate, at once, without UMAP.
+
+    A code that is one of the test set's, up to the rounding of the file, lies at that digit's
+    point, as it does in UMAP.
+
+    Args:
+        z: (B, Z), any device.
+
+    Returns:
+        (B, 2), within the convex hull of the map.
+
+    Raises:
+        ValueError: z does not fit the codes or is not finite.
+    """
+    indices, distances = nearest(z, codes, codes.n_neighbors)
+    weights = membership(distances)
+    weights /= weights.sum(1, keepdims=True)
+    places = np.einsum("bk,bkd->bd", weights, codes.points[indices]).astype(np.float32)
+    same = distances[:, 0] <= HALF_ROUNDING * z.detach().norm(dim=1).cpu().numpy()
+    places[same] = codes.points[indices[same, 0]]
+    return places
+
+
+def membership(distances: NDArray[np.float32]) -> NDArray[np.float64]:
+    """UMAP's fuzzy membership exp(−d/σ) of a new point's neighbours.
+
+    As in `umap.UMAP.transform`, nothing is taken off the nearest distance (ρ = 0), and σ makes the
+    weights of all neighbours but the nearest sum to log2(k). UMAP bisects for σ; the sum is convex
+    and falling in 1/σ, so Newton's steps from 0 climb to the same root and never pass it.
+
+    Args:
+        distances: (B, k) ≥ 0, ascending, k ≥ 3.
+
+    Returns:
+        (B, k) in (0, 1].
+    """
+    d = distances.astype(np.float64)
+    others = d[:, 1:]
+    # UMAP keeps σ above a thousandth of the mean distance; the rest guards a row of zeros.
+    mean = np.maximum(d.mean(1, keepdims=True), np.finfo(np.float32).tiny)
+    limit = 1e3 / mean
+    inverse = np.zeros_like(mean)  # 1/σ
+    for _ in range(64):
+        terms = np.exp(-inverse * others)
+        excess = terms.sum(1, keepdims=True) - math.log2(d.shape[1])
+        slope = np.maximum((terms * others).sum(1, keepdims=True), 1e-9 * mean)
+        inverse = np.minimum(inverse + excess / slope, limit)
+        if np.all((excess < 1e-6) | (inverse >= limit)):
+            break
+    return np.exp(-inverse * d)
+
+
+# Making the map -----------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def encode(model: Autoencoder, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Codes of pictures (N, 1, 28, 28), uint8; each (N, Z) float32, rounded as in the file.
+
+    Returns:
+        Means and log-variances for a VAE, codes and None for an AE.
+    """
+    means, logvars = [], []
+    for part in images.split(500):
+        x = part.float() / 255
+        if isinstance(model, VariationalAutoencoder):
+            mean, logvar = model.posterior(x)
+            logvars.append(logvar)
+        else:
+            mean = model.encode(x)
+        means.append(mean)
+    rounded = [torch.cat(parts).half().float() for parts in (means, logvars) if parts]
+    return rounded[0], rounded[1] if logvars else None
+
+
+def fit(
+    codes: NDArray[np.float32] | Tensor,
+    n_neighbors: int = 15,
+    min_dist: float = 0.1,
+    metric: str = "euclidean",
+    seed: int = 1,
+    dimensions: int = 2,
+) -> Points:
+    """Lay codes out with umap-learn; the same seed gives the same map on the same machine.
+
+    Takes about a minute for 10,000 codes, and the first call ten seconds more: numba compiles.
+
+    Args:
+        codes: (N, Z).
+        n_neighbors: how far a neighbourhood reaches, 3 … N.
+        min_dist: how tightly points may be packed, in units of the map.
+        metric: any of umap-learn's; `locate` knows Euclidean distance only.
+        dimensions: of the map.
+
+    Returns:
+        (N, dimensions), float32.
+    """
+    import umap
+
+    array = np.ascontiguousarray(codes, dtype=np.float32)
+    layout = umap.UMAP(
+        n_neighbors=n_neighbors,
+        min_dist=min_dist,
+        metric=metric,
+        n_components=dimensions,
+        random_state=seed,
+        n_jobs=1,  # what a fixed seed demands
+    )
+    return np.asarray(layout.fit_transform(array), dtype=np.float32)
+
+
+def orient(points: Points, onto: Points) -> Points:
+    """Turn, mirror and shift a map, never stretch it, to lie as closely as it can on another.
+
+    The orthogonal Procrustes problem (Schönemann 1966).
+
+    Args:
+        points, onto: (N, 2), row by row the same digits.
+    """
+    u, _, vt = np.linalg.svd((points - points.mean(0)).T @ (onto - onto.mean(0)))
+    return ((points - points.mean(0)) @ (u @ vt) + onto.mean(0)).astype(np.float32)
+
+
+def figures(codes: Codes, labels: NDArray[np.uint8]) -> dict[str, float]:
+    """How true a map is to its codes, each in 0 … 1.
+
+    Returns:
+        trustworthiness: of the 5 nearest points on the map, how near their codes are (Venna &
+            Kaski 2001).
+        knn_accuracy: digits whose 10 nearest points vote for their class, in 5-fold
+            cross-validation.
+    """
+    from sklearn.manifold import trustworthiness
+    from sklearn.model_selection import cross_val_score
+    from sklearn.neighbors import KNeighborsClassifier
+
+    trust = trustworthiness(codes.mean.numpy(), codes.points, n_neighbors=5)
+    votes = cross_val_score(KNeighborsClassifier(10), codes.points, labels, cv=5)
+    return {
+        "trustworthiness": round(float(trust), 4),
+        "knn_accuracy": round(float(votes.mean()), 4),
+    }
+
+
+def build(
+    root: Path | None = None,
+    folder: Path = checkpoints.SHIPPED,
+    *,
+    n_neighbors: int = 15,
+    min_dist: float = 0.1,
+    seed: int = 1,
+    command: str = "",
+) -> EncodedDigits:
+    """Encode the test digits with the twins in a folder and lay them out.
+
+    Raises:
+        CheckpointError: a twin is missing or damaged.
+        data.DataError: no MNIST.
+    """
+    twins = {name: load_twin(name, folder) for name in MODELS}
+    images, targets = data.load(root, train=False)
+    labels = targets.numpy().astype(np.uint8)
+    settings = {
+        "n_neighbors": n_neighbors,
+        "min_dist": min_dist,
+        "metric": "euclidean",
+        "seed": seed,
+    }
+    card: dict[str, Any] = {
+        "data": {"set": "MNIST test", "sha256": data.digest(images)},
+        "umap": settings,
+        **{
+            f"{name}_weights_sha256": checkpoints.read_card(name, folder)["weights_sha256"]
+            for name in MODELS
+        },
+        "command": command,
+        "versions": {name: version(name) for name in ("umap-learn", "numpy", "torch")},
+        "figures": {},
+    }
+    codes: dict[str, Codes] = {}
+    for name, model in twins.items():
+        mean, logvar = encode(model, images)
+        print(f"{name}: laying out {len(mean)} codes with UMAP …", flush=True)
+        points = fit(mean, n_neighbors, min_dist, "euclidean", seed)
+        points -= points.mean(0)
+        if codes:
+            points = orient(points, next(iter(codes.values())).points)
+        codes[name] = Codes(mean, logvar, points, n_neighbors)
+        card["figures"][name] = figures(codes[name], labels)
+        print(f"{name}: " + "  ".join(f"{k} {v:.3f}" for k, v in card["figures"][name].items()))
+    return EncodedDigits(labels, codes, card)
+
+
+def load_twin(name: str, folder: Path) -> Autoencoder:
+    model = checkpoints.load(name, folder)
+    if not isinstance(model, Autoencoder):
+        raise CheckpointError(f"{name} in {folder} has no codes: it is a {type(model).__name__}")
+    return model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog=COMMAND, description="Encode the test digits with the twins and lay them out."
+    )
+    data.add_argument(parser)
+    parser.add_argument(
+        "--folder", type=Path, default=checkpoints.SHIPPED, help="checkpoint folder"
+    )
+    parser.add_argument("--n-neighbors", type=int, default=15)
+    parser.add_argument("--min-dist", type=float, default=0.1)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    try:
+        digits = build(
+            arguments.data,
+            arguments.folder,
+            n_neighbors=arguments.n_neighbors,
+            min_dist=arguments.min_dist,
+            seed=arguments.seed,
+            command=shlex.join(["python", "-m", "vae_demo.latent_map", *sys.argv[1:]]),
+        )
+    except (CheckpointError, data.DataError) as error:
+        parser.exit(1, f"{error}\n")
+    path = save(digits, arguments.folder)
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
