@@ -128,7 +128,9 @@ def load(
         model.load_state_dict(weights, assign=True)
     except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path} does not fit its card: {reason} {rebuild_hint(name)}") from error
+        raise CheckpointError(
+            f"{path} does not fit its card: {reason} {rebuild_hint(name)}"
+        ) from error
     return model.requires_grad_(False).eval().to(device)
 
 

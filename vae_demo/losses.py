@@ -1,6 +1,6 @@
 """The terms of the evidence lower bound, in nats per picture; pure functions of tensors.
 
-    ELBO(x) = E_q(z|x)[log p(x|z)] − KL(q(z|x) ‖ p(z))      (Kingma & Welling 2014, equation 3)
+ELBO(x) = E_q(z|x)[log p(x|z)] − KL(q(z|x) ‖ p(z))      (Kingma & Welling 2014, equation 3)
 """
 
 import math

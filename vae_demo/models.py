@@ -105,7 +105,6 @@ class VariationalAutoencoder(Autoencoder):
         return self.mean(features), self.logvar(features)
 
 
-
 class Judge(nn.Module):
     """Reads digits: pictures to ten class logits. It scores the twins and never trains them."""
 

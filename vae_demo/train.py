@@ -80,7 +80,7 @@ def judge_loss(
 
 
 def random_affine(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Rotate ±12°, scale ±12 %, shear ±0.2, shift ±2 px, each picture (B, 1, 28, 28) its own way."""
+    """Turn ±12°, scale ±12 %, shear ±0.2, shift ±2 px: each of x (B, 1, 28, 28) its own way."""
 
     def uniform(limit: float) -> Tensor:
         return limit * (2 * torch.rand(len(x), generator=generator, device=x.device) - 1)
@@ -150,7 +150,7 @@ class Run:
             return
         with safe_open(self.path, framework="pt") as file:
             progress = json.loads(file.metadata()["run"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no iterator
         saved = {key: progress.get(key) for key in self.identity}
         if saved != self.identity:
             raise TrainingError(
@@ -163,9 +163,12 @@ class Run:
 
         self.model.load_state_dict(part("model."))
         self.ema.load_state_dict(part("ema."))
+        parameters = list(self.model.parameters())
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in part("adam.").items():
             index, name = key.split(".")
+            if name != "step":  # the fused Adam wants its moments in the layout of the weights
+                value = torch.empty_like(parameters[int(index)]).copy_(value)
             state.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         self.epoch, self.seconds = progress["epoch"], progress["seconds"]
@@ -297,7 +300,7 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # twins of one seed start from the same weights
         model = kind()
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(model, out / f"{name}.resume.safetensors", identity)
     run.resume()
 
@@ -319,7 +322,7 @@ def train(
         shown = "  ".join(f"{key} {value:.2f}" for key, value in parts.items())
         tqdm.write(f"{name} epoch {run.epoch}/{epochs}  {shown}  {left_min:.1f} min left")
 
-    trained = run.ema.module.eval()
+    trained: Any = run.ema.module.eval()
     rounded = {key: value.half().float() for key, value in trained.state_dict().items()}
     trained.load_state_dict(rounded)  # measured as stored
     test_images, test_labels = data.load(root, train=False)
