@@ -4,6 +4,7 @@ Randomness is an argument. Draws come from the generator's device in whole block
 one seed always begins with the same codes, however many are drawn.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -35,8 +36,8 @@ def prior(
     """
     if count < 0 or latent_size < 1:
         raise ValueError(f"expected count ≥ 0 and latent_size ≥ 1, got {count} and {latent_size}")
-    if not temperature >= 0:
-        raise ValueError(f"expected temperature ≥ 0, got {temperature}")
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"expected a finite temperature ≥ 0, got {temperature}")
     blocks = [
         torch.randn(
             BLOCK_ROWS,

@@ -34,6 +34,19 @@ COMMAND = "python -m vae_demo.latent_map"
 MODELS = ("ae", "vae")
 HALF_ROUNDING = 2.0**-11  # largest relative error of a number stored as float16
 
+# What np.load was seen to raise on truncated, altered and foreign files.
+UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    SyntaxError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
 Points = NDArray[np.float32]
 
 
@@ -97,11 +110,12 @@ def load(folder: str | Path = checkpoints.SHIPPED) -> EncodedDigits:
     path = Path(folder) / FILE
     hint = f"Rebuild it with `{COMMAND} --folder {folder}`, or restore it with git."
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+        # From memory: np.load would leave a damaged file open.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
+            arrays = {key: np.asarray(archive[key]) for key in archive.files}
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing. {hint}") from None
-    except (OSError, EOFError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"{path} is damaged or no .npz file ({error}). {hint}") from error
     needed = {"labels", "card", "vae_logvar"}
     needed |= {f"{name}_{kind}" for name in MODELS for kind in ("mean", "umap")}
@@ -158,6 +172,8 @@ def check_shapes(
             )
         if not np.isfinite(array).all():
             raise CheckpointError(f"{path}: {key} holds numbers that are not finite. {hint}")
+    if count and arrays["labels"].max() > 9:
+        raise CheckpointError(f"{path}: labels should be in 0 … 9. {hint}")
     if not 3 <= n_neighbors <= count:
         raise CheckpointError(
             f"{path}: n_neighbors should be in 3 … {count}, is {n_neighbors}. {hint}"
@@ -394,7 +410,7 @@ def build(
     return EncodedDigits(labels, codes, card)
 
 
-def load_twin(name: str, folder: Path) -> Autoencoder:
+def load_twin(name: str, folder: str | Path = checkpoints.SHIPPED) -> Autoencoder:
     model = checkpoints.load(name, folder)
     if not isinstance(model, Autoencoder):
         raise CheckpointError(f"{name} in {folder} has no codes: it is a {type(model).__name__}")

@@ -1,0 +1,211 @@
+"""Draws against their distribution, paths against spherical geometry."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from vae_demo import latent
+
+NO_ARC = {
+    "equal": ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]),
+    "parallel": ([1.0, 2.0, 3.0], [2.0, 4.0, 6.0]),
+    "nearly parallel": ([1.0, 0.0, 0.0], [1.0, 1e-5, 0.0]),
+    "opposite": ([1.0, 2.0, 3.0], [-1.0, -2.0, -3.0]),
+    "nearly opposite": ([1.0, 0.0, 0.0], [-1.0, 1e-5, 0.0]),
+    "from zero": ([0.0, 0.0, 0.0], [1.0, 2.0, 3.0]),
+    "to zero": ([1.0, 2.0, 3.0], [0.0, 0.0, 0.0]),
+    "zero to zero": ([0.0, 0.0, 0.0], [0.0, 0.0, 0.0]),
+}
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def angle(a: Tensor, b: Tensor) -> Tensor:
+    """Angle in radians between rows, in double precision."""
+    u, v = (t.double() / t.double().norm(dim=-1, keepdim=True) for t in (a, b))
+    return 2 * torch.atan2((u - v).norm(dim=-1), (u + v).norm(dim=-1))
+
+
+# Draws --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("latent_size", [1, 2, 3, 16, 17])
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 63, 64, 65, 200])
+def test_a_smaller_draw_is_the_beginning_of_a_larger_one(count: int, latent_size: int) -> None:
+    larger = latent.prior(1000, latent_size, seeded())
+    assert torch.equal(latent.prior(count, latent_size, seeded()), larger[:count])
+
+
+def test_seeds_decide() -> None:
+    assert torch.equal(latent.prior(9, 16, seeded(3)), latent.prior(9, 16, seeded(3)))
+    assert not torch.equal(latent.prior(9, 16, seeded(3)), latent.prior(9, 16, seeded(4)))
+
+
+def test_a_generator_goes_on() -> None:
+    generator = seeded()
+    first, second = latent.prior(5, 16, generator), latent.prior(5, 16, generator)
+    assert not torch.equal(first, second)
+
+
+def test_prior_is_standard_normal() -> None:
+    z = latent.prior(40_000, 4, seeded())
+    assert torch.allclose(z.mean(0), torch.zeros(4), atol=0.025)  # 5 standard errors
+    assert torch.allclose(z.T.cov(), torch.eye(4), atol=0.04)
+    assert torch.allclose(z.pow(4).mean(0), torch.full((4,), 3.0), atol=0.25)
+    blocks = z.view(-1, latent.BLOCK_ROWS, 4)
+    assert len(blocks.flatten(1).unique(dim=0)) == len(blocks)  # no block is drawn twice
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 2.0])
+def test_temperature_scales_the_same_draw(temperature: float) -> None:
+    assert torch.equal(
+        latent.prior(70, 3, seeded(), temperature), temperature * latent.prior(70, 3, seeded())
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "latent_size", "temperature"),
+    [(-1, 2, 1.0), (1, 0, 1.0), (1, 2, -0.1), (1, 2, math.nan), (1, 2, math.inf)],
+)
+def test_prior_refuses(count: int, latent_size: int, temperature: float) -> None:
+    with pytest.raises(ValueError, match=r"expected .* got"):
+        latent.prior(count, latent_size, seeded(), temperature)
+
+
+def test_posterior_has_its_mean_and_variance() -> None:
+    mean, logvar = torch.tensor([1.0, -2.0, 30.0]), torch.tensor([0.0, -4.0, 2.0])
+    z = latent.sample_posterior(mean.expand(40_000, 3), logvar.expand(40_000, 3), seeded())
+    scaled = (z - mean) / (0.5 * logvar).exp()
+    assert torch.allclose(scaled.mean(0), torch.zeros(3), atol=0.025)
+    assert torch.allclose(scaled.T.cov(), torch.eye(3), atol=0.04)
+
+
+def test_posterior_equal_to_the_prior_draws_the_prior() -> None:
+    zeros = torch.zeros(70, 16)
+    assert torch.equal(
+        latent.sample_posterior(zeros, zeros, seeded()), latent.prior(70, 16, seeded())
+    )
+
+
+def test_posterior_without_variance_is_its_mean() -> None:
+    mean = latent.prior(5, 16, seeded())
+    drawn = latent.sample_posterior(mean, torch.full_like(mean, -200.0), seeded(1))
+    assert torch.equal(drawn, mean)
+
+
+def test_posterior_refuses_unequal_shapes() -> None:
+    with pytest.raises(ValueError, match=r"got \(2, 3\) and \(2, 4\)"):
+        latent.sample_posterior(torch.zeros(2, 3), torch.zeros(2, 4), seeded())
+
+
+# Paths --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [latent.lerp, latent.slerp])
+@pytest.mark.parametrize("steps", [2, 3, 10])
+def test_ends_are_exact(path, steps: int) -> None:  # type: ignore[no-untyped-def]
+    for a, b in latent.prior(200, 16, seeded()).view(100, 2, 16):
+        walked = path(a, b, steps)
+        assert walked.shape == (steps, 16)
+        assert torch.equal(walked[0], a)
+        assert torch.equal(walked[-1], b)
+
+
+@pytest.mark.parametrize("path", [latent.lerp, latent.slerp])
+def test_the_way_back_is_the_way(path) -> None:  # type: ignore[no-untyped-def]
+    a, b = latent.prior(2, 16, seeded())
+    assert torch.allclose(path(b, a, 9).flip(0), path(a, b, 9), atol=1e-6)
+
+
+@pytest.mark.parametrize("path", [latent.lerp, latent.slerp])
+def test_arguments_stay_as_they_were(path) -> None:  # type: ignore[no-untyped-def]
+    a, b = latent.prior(2, 16, seeded())
+    copies = a.clone(), b.clone()
+    path(a, b, 5).zero_()
+    assert torch.equal(a, copies[0])
+    assert torch.equal(b, copies[1])
+
+
+def test_lerp_has_even_steps() -> None:
+    a, b = latent.prior(2, 16, seeded())
+    path = latent.lerp(a, b, 5)
+    assert torch.allclose(path[2], (a + b) / 2, atol=1e-6)
+    assert torch.allclose(path.diff(dim=0), ((b - a) / 4).expand(4, 16), atol=1e-6)
+
+
+def test_slerp_of_a_quarter_turn_is_a_quarter_circle() -> None:
+    path = latent.slerp(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 2.0]), 4)
+    turn = torch.arange(4) * math.pi / 6
+    assert torch.allclose(path, 2 * torch.stack([turn.cos(), turn.sin()], 1), atol=1e-6)
+
+
+def test_slerp_turns_at_constant_speed_with_linear_length() -> None:
+    for a, b in latent.prior(100, 16, seeded()).view(50, 2, 16) * torch.tensor([[1.0], [5.0]]):
+        path = latent.slerp(a, b, 9)
+        turned = angle(path[:-1], path[1:])
+        assert torch.allclose(turned, (angle(a, b) / 8).expand(8), atol=1e-5)
+        lengths = torch.linspace(float(a.norm()), float(b.norm()), 9)
+        assert torch.allclose(path.norm(dim=1), lengths, rtol=1e-5)
+        plane = torch.linalg.svdvals(path)
+        assert plane[2] < 1e-5 * plane[0]  # all on one great circle
+
+
+def test_slerp_keeps_to_the_shell_that_lerp_leaves() -> None:
+    a, b = latent.prior(2, 16, seeded())
+    shorter = min(float(a.norm()), float(b.norm()))
+    assert latent.lerp(a, b, 3)[1].norm() < shorter <= latent.slerp(a, b, 3)[1].norm()
+
+
+@pytest.mark.parametrize(("a", "b"), NO_ARC.values(), ids=NO_ARC)
+def test_slerp_without_an_arc_is_the_line(a: list[float], b: list[float]) -> None:
+    ends = torch.tensor(a), torch.tensor(b)
+    assert torch.equal(latent.slerp(*ends, 5), latent.lerp(*ends, 5))
+    assert latent.slerp(*ends, 5).isfinite().all()
+
+
+def test_slerp_does_not_jump_where_it_turns_into_the_line() -> None:
+    a = torch.tensor([1.0, 0.0])
+    for tilt in (0.9e-3, 1.1e-3):
+        b = torch.tensor([math.cos(tilt), math.sin(tilt)])
+        assert torch.allclose(latent.slerp(a, b, 5), latent.lerp(a, b, 5), atol=1e-6)
+
+
+@pytest.mark.parametrize("path", [latent.lerp, latent.slerp])
+@pytest.mark.parametrize("steps", [1, 0, -3])
+def test_paths_need_two_steps(path, steps: int) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=f"at least 2 steps.* got {steps}"):
+        path(torch.zeros(2), torch.ones(2), steps)
+
+
+@pytest.mark.parametrize("path", [latent.lerp, latent.slerp])
+@pytest.mark.parametrize(("a", "b"), [((2,), (3,)), ((1, 2), (1, 2)), ((), ())])
+def test_paths_need_two_codes(path, a, b) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=r"one shape \(Z,\)"):
+        path(torch.zeros(a), torch.zeros(b), 3)
+
+
+def test_traversal_moves_one_number() -> None:
+    z = latent.prior(1, 4, seeded())[0]
+    before = z.clone()
+    walk = latent.traversal(z, 2, [-3, 0, 1.5])
+    assert torch.equal(walk[:, 2], torch.tensor([-3.0, 0.0, 1.5]))
+    assert torch.equal(walk[:, [0, 1, 3]], before[[0, 1, 3]].expand(3, 3))
+    walk.zero_()
+    assert torch.equal(z, before)
+
+
+@pytest.mark.parametrize("dimension", [-1, 4])
+def test_traversal_needs_a_dimension_of_the_code(dimension: int) -> None:
+    with pytest.raises(ValueError, match=rf"0 … 3, got {dimension}"):
+        latent.traversal(torch.zeros(4), dimension, [0.0])
+
+
+def test_traversal_needs_one_code_and_a_row_of_values() -> None:
+    with pytest.raises(ValueError, match=r"got \(1, 4\)"):
+        latent.traversal(torch.zeros(1, 4), 0, [0.0])
+    with pytest.raises(ValueError, match=r"and \(1, 1\)"):
+        latent.traversal(torch.zeros(4), 0, torch.zeros(1, 1))
