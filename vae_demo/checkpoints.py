@@ -115,7 +115,7 @@ def load(
             f"{path} is damaged or belongs to another card: its SHA-256 is {found[:12]}…, "
             f"{name}.json says {str(card['weights_sha256'])[:12]}…. {rebuild_hint(name)}"
         )
-    kind = ARCHITECTURES.get(card["architecture"])
+    kind = ARCHITECTURES.get(str(card["architecture"]))
     if kind is None:
         raise CheckpointError(
             f"{name}.json names the architecture {card['architecture']!r}; this version knows "

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 from torch.nn import functional as F
@@ -148,9 +148,15 @@ class Run:
         """Go on from the saved state, if there is one of this very recipe."""
         if not self.path.exists():
             return
-        with safe_open(self.path, framework="pt") as file:
-            progress = json.loads(file.metadata()["run"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no iterator
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                progress = json.loads(file.metadata()["run"])
+                names = file.keys()
+                tensors = {name: file.get_tensor(name) for name in names}
+        except (SafetensorError, OSError, TypeError, KeyError, ValueError) as error:
+            raise TrainingError(
+                f"{self.path} cannot be read ({error}). Delete it to start afresh."
+            ) from error
         saved = {key: progress.get(key) for key in self.identity}
         if saved != self.identity:
             raise TrainingError(

@@ -1,0 +1,150 @@
+"""One tab of the page: a `gr.HTML` made of three files that lie beside its Python.
+
+`<name>.html` is static, `<name>.js` brings it to life in the browser, `<name>.css` dresses it.
+What it asks of Python goes through server functions: one dictionary in, one dictionary out,
+unqueued, stateless. A visitor's state never leaves the visitor's browser.
+"""
+
+import base64
+import binascii
+import logging
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import torch
+from torch import Tensor
+
+from vae_demo.images import ImageError, open_image, preprocess, render_strokes, to_uint8
+from vae_demo.twins import Twins
+
+HERE = Path(__file__).parent
+log = logging.getLogger(__name__)
+
+Payload = dict[str, Any]
+ServerFunction = Callable[[Payload], Payload]
+
+
+class RequestError(ValueError):
+    """A request from the page that cannot be answered; `code` is a key of the text tables."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+from gradio.events import Dependency
+
+class Exhibit(gr.HTML):
+    """A `gr.HTML` subclass whose template and script are files of this folder.
+
+    Args:
+        name: stem of the `.html` and `.js` files, and the id of the element on the page.
+        server_functions: what the script may call as `server.<function>(dictionary)`.
+    """
+
+    def __init__(
+        self, name: str = "", server_functions: list[ServerFunction] | None = None, **kwargs: Any
+    ) -> None:
+        # Gradio creates the component anew on updates and then passes everything as keywords.
+        kwargs.setdefault("html_template", (HERE / f"{name}.html").read_text(encoding="utf-8"))
+        # In a block of its own, so that a script may reuse the names Gradio hands it.
+        script = (HERE / f"{name}.js").read_text(encoding="utf-8")
+        kwargs.setdefault("js_on_load", f"{{\n{script}\n}}")
+        kwargs.setdefault("elem_id", name)
+        kwargs.setdefault("apply_default_css", False)
+        super().__init__(
+            server_functions=[answer(f) for f in server_functions or []] or None, **kwargs
+        )
+
+    def get_block_name(self) -> str:
+        return "html"
+
+    @property
+    def skip_api(self) -> bool:
+        return True
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from gradio.blocks import Block
+    if TYPE_CHECKING:
+        from gradio.components import Timer
+        from gradio.components.base import Component
+
+
+def answer(function: ServerFunction) -> Callable[[Any], Payload]:
+    """Guard a server function: what it cannot answer becomes `{"error": code}`, never a traceback."""
+
+    @wraps(function)
+    def guarded(payload: Any) -> Payload:
+        try:
+            if not isinstance(payload, dict):
+                raise RequestError("error.request")
+            with torch.inference_mode():
+                return function(payload)
+        except RequestError as error:
+            return {"error": error.code}
+        except ImageError:
+            return {"error": "error.picture"}
+        except Exception:
+            log.exception("%s failed", function.__name__)
+            return {"error": "error.server"}
+
+    # Gradio reads the signature to see how many arguments the browser sends.
+    del guarded.__wrapped__  # type: ignore[attr-defined]
+    return guarded
+
+
+# What the page sends ------------------------------------------------------------------------------
+
+
+def number(payload: Payload, key: str, low: float, high: float) -> float:
+    """A finite number of the request, within bounds.
+
+    Raises:
+        RequestError: missing, no number, or out of bounds.
+    """
+    value = payload.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise RequestError("error.request")
+    return float(value)
+
+
+def whole(payload: Payload, key: str, low: int, high: int) -> int:
+    """A whole number of the request, within bounds (see `number`)."""
+    value = number(payload, key, low, high)
+    if value != int(value):
+        raise RequestError("error.request")
+    return int(value)
+
+
+def picture(payload: Payload, twins: Twins) -> Tensor:
+    """The picture x (1, 1, 28, 28) that a request is about.
+
+    It comes as pen strokes, `{"strokes": [[x0, y0, x1, y1, …], …]}`; as an uploaded file,
+    `{"picture": base64}`; or as a digit of the encoded dataset, `{"digit": index}`.
+
+    Raises:
+        RequestError, ImageError: none of these, or not readable.
+    """
+    if isinstance(strokes := payload.get("strokes"), list):
+        try:
+            pens = [np.asarray(s, dtype=np.float32).reshape(-1, 2) for s in strokes]
+        except (ValueError, TypeError):
+            raise RequestError("error.request") from None
+        return render_strokes(pens)[None]
+    if isinstance(file := payload.get("picture"), str):
+        try:
+            content = base64.b64decode(file, validate=True)
+        except binascii.Error:
+            raise RequestError("error.request") from None
+        return preprocess(open_image(content))[None]
+    return twins.digit(whole(payload, "digit", 0, len(twins.digits.labels) - 1))
+
+
+# What the page receives ---------------------------------------------------------------------------
+
+
+def packed(x: Tensor) -> str:
+    """Pictures (…, 28, 28) in [0, 1] as base64 of their bytes, row by row."""
+    return base64.b64encode(to_uint8(x.cpu()).tobytes()).decode()

@@ -1,0 +1,142 @@
+// What all exhibits share: words, pictures, the live loop, and the places a digit can be sent to.
+// Loaded in <head>, so it is there before any exhibit comes to life.
+window.vaeDemo = (() => {
+  const { texts, ...config } = window.vaeDemoConfig;
+  const query = new URLSearchParams(location.search);
+  const remembered = (key) => {
+    try { return localStorage.getItem("vae_demo." + key); } catch { return null; } // private mode
+  };
+  const remember = (key, value) => {
+    try { localStorage.setItem("vae_demo." + key, value); } catch { /* it lasts as long as the page */ }
+  };
+
+  // Events: "language", "theme", "tab", "drawing", "to-draw", "to-start", "to-end".
+  const listeners = new Map();
+  const on = (name, callback) => listeners.set(name, [...(listeners.get(name) ?? []), callback]);
+  const send = (name, detail) => (listeners.get(name) ?? []).forEach((callback) => callback(detail));
+
+  // Words -----------------------------------------------------------------------------------------
+  const languages = Object.keys(texts);
+  const preferred = [query.get("lang"), remembered("language"), navigator.language?.slice(0, 2), "en"];
+  let language = preferred.find((one) => languages.includes(one));
+  const text = (key, values = {}) =>
+    (texts[language][key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+
+  // data-text fills an element, data-hint its tooltip, data-label its name for screen readers.
+  function translate(root) {
+    for (const node of root.querySelectorAll("[data-text]")) node.textContent = text(node.dataset.text);
+    for (const node of root.querySelectorAll("[data-hint]")) node.title = text(node.dataset.hint);
+    for (const node of root.querySelectorAll("[data-label]"))
+      node.setAttribute("aria-label", text(node.dataset.label));
+  }
+
+  // Every exhibit calls this once with its element; it then speaks the visitor's language.
+  function exhibit(root) {
+    translate(root);
+    on("language", () => translate(root));
+  }
+
+  // The address always tells what is open, so that it can be sent to somebody.
+  function inAddress(key, value) {
+    const url = new URL(location.href);
+    url.searchParams.set(key, value);
+    history.replaceState(history.state, "", url);
+  }
+
+  function speak(next) {
+    language = next;
+    document.documentElement.lang = next;
+    document.title = text("title");
+    remember("language", next);
+    inAddress("lang", next);
+    send("language", next);
+  }
+
+  // Tabs ------------------------------------------------------------------------------------------
+  const tabs = ["draw", "sample", "interpolate", "map"];
+  let tab = tabs.includes(query.get("tab")) ? query.get("tab") : tabs[0];
+  document.documentElement.dataset.tab = tab;
+  document.documentElement.lang = language;
+  document.title = text("title");
+
+  function open(next) {
+    tab = next;
+    document.documentElement.dataset.tab = next;
+    inAddress("tab", next);
+    send("tab", next);
+  }
+  // Calls back when the tab is first seen: nothing is computed for tabs nobody opens.
+  function whenOpened(name, callback) {
+    let seen = false;
+    const check = () => { if (tab === name && !seen) { seen = true; callback(); } };
+    on("tab", check);
+    check();
+  }
+
+  // Light and dark: Gradio marks the body; a choice made here outlives the visit.
+  const isDark = () => document.body.classList.contains("dark");
+  function theme(dark) {
+    document.body.classList.toggle("dark", dark);
+    remember("theme", dark ? "dark" : "light");
+    send("theme", dark);
+  }
+
+  // Pictures --------------------------------------------------------------------------------------
+  // One ink on one ground everywhere, in light and in dark: what the models see is white on black.
+  const GROUND = [18, 22, 28], INK = [250, 246, 236];
+  const palette = new Uint32Array(256).map((_, value) => {
+    const [r, g, b] = GROUND.map((from, i) => Math.round(from + ((INK[i] - from) * value) / 255));
+    return (255 << 24) | (b << 16) | (g << 8) | r;
+  });
+
+  const bytes = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+
+  // Paint grey bytes onto a canvas of that many pixels; CSS scales it crisply.
+  function paint(canvas, grey, offset = 0) {
+    const context = canvas.getContext("2d");
+    const image = context.createImageData(canvas.width, canvas.height);
+    const pixels = new Uint32Array(image.data.buffer);
+    for (let i = 0; i < pixels.length; i++) pixels[i] = palette[grey[offset + i]];
+    context.putImageData(image, 0, 0);
+  }
+
+  // The live loop ---------------------------------------------------------------------------------
+  // One request under way plus a flag: a slow server is asked less often, never later.
+  // `ask()` returns a request or null, `call` sends it, `show(answer, request)` paints the answer.
+  function live(ask, call, show) {
+    let busy = false, dirty = false;
+    async function pump() {
+      if (busy || !dirty) return;
+      busy = true;
+      dirty = false;
+      const request = ask();
+      try {
+        if (request) show(await call(request), request);
+      } catch {
+        show({ error: "error.offline" }, request);
+      } finally {
+        busy = false;
+        pump();
+      }
+    }
+    return () => { dirty = true; pump(); };
+  }
+
+  // Show or hide an exhibit's one line for what went wrong.
+  function complain(root, code) {
+    const line = root.querySelector(".complaint");
+    line.hidden = !code;
+    line.dataset.text = code ?? "";
+    line.textContent = code ? text(code) : "";
+  }
+
+  const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+  return {
+    config, on, send, text, translate, exhibit, speak, open, whenOpened, inAddress, query, theme,
+    isDark, remembered, bytes, paint, live, complain, calm, tabs, languages, GROUND, INK,
+    drawing: null, // what is on the canvas now, as a request: {strokes} | {picture} | {digit} | null
+    get language() { return language; },
+    get tab() { return tab; },
+  };
+})();
