@@ -54,7 +54,7 @@ def launch_options(twins: Twins) -> dict[str, Any]:
         "css_paths": [HERE / f"{name}.css" for name in ("page", "draw")],
         "head": f"<script>window.vaeDemoConfig = {shared};\n{script}</script>",
         "app_kwargs": {"middleware": [Middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)]},
-        "footer_links": ["api"],
+        "footer_links": [],  # the masthead links to the API
         "ssr_mode": False,
     }
 
