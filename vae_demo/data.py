@@ -10,6 +10,9 @@ from torch import Tensor
 
 FETCH = "python -m vae_demo.data"
 
+# What torchvision was seen to raise on missing, truncated and foreign files.
+UNREADABLE = (RuntimeError, OSError, ValueError, TypeError, KeyError, AssertionError)
+
 
 class DataError(RuntimeError):
     """MNIST is missing or damaged; the message names the folder and the command that mends it."""
@@ -41,11 +44,14 @@ def load(
     from torchvision.datasets import MNIST
 
     folder = default_root() if root is None else Path(root)
-    hint = f"Fetch it with `{FETCH} --data {folder}`, or name another folder with --data."
+    raw = folder / "MNIST" / "raw"
+    fetch = f"Delete {raw} and fetch MNIST again" if raw.exists() else "Fetch it"
+    hint = f"{fetch} with `{FETCH} --data {folder}`, or name another folder with --data."
     try:
         mnist = MNIST(str(folder), train=train, download=download)
-    except (RuntimeError, OSError, ValueError) as error:
-        raise DataError(f"No readable MNIST in {folder} ({error}). {hint}") from error
+    except UNREADABLE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"No readable MNIST in {folder} ({reason}). {hint}") from error
     expected = 60_000 if train else 10_000
     if tuple(mnist.data.shape) != (expected, 28, 28) or len(mnist.targets) != expected:
         raise DataError(
