@@ -25,10 +25,10 @@ INK_PX = 20  # longest side of the ink
 MIDDLE_PX = 14  # index of the centre of mass
 
 # The pen that `render_strokes` draws with.
-WIDTH_PX = 2.5  # between half-dark edges
+WIDTH_PX = 2.4  # between half-dark edges
 EDGE_PX = 1.0  # from full ink to none, across an edge
 STEP_PX = 0.5  # pen points that lie closer than this along the stroke are skipped
-SEGMENTS_MAX = 1000  # … and further apart, once a scribble has more
+SEGMENTS_MAX = 600  # … and further apart, once a scribble has more
 POINTS_MAX = 20_000
 STROKES_MAX = 500
 COORDINATE_MAX = 1e9
@@ -41,8 +41,10 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 WORK_SIDE_PX = 1024  # larger pictures are reduced to this first
 CONTRAST_MIN = 0.1  # a picture with less is blank
 UNEVEN = 0.1  # the border of an evenly lit picture varies less
+HAZE = 0.25  # less ink than this is noise, shadow or a JPEG's ringing
 SPECK_SHARE = 0.01  # of all ink; smaller islands are dust
-WIDTH_USUAL_PX = (1.7, 3.8)  # 5 to 95 % of MNIST; other pens are replaced by WIDTH_PX
+WIDTH_USUAL_PX = (2.0, 3.0)  # other pens are replaced by one of WIDTH_PX
+WIDTH_MNIST_PX = (1.1, 5.2)  # all of MNIST
 FINE = 8  # work pixels per final pixel while the stroke width is changed
 
 Array = NDArray[np.float32]
@@ -82,9 +84,14 @@ def render_strokes(
     scale = (INK_PX - width_px) / max(float((high - low).max()), least_extent, 1e-6)
     points = (points - (low + high) / 2) * scale
     points, first = skip_close(points, first)
-    distance = distance_to_segments(points, first)
-    ink = np.clip((width_px + EDGE_PX - 2 * distance) / (2 * EDGE_PX), 0, 1)
-    return torch.from_numpy(centre(ink.reshape(SIDE_PX, SIDE_PX)))[None]
+    # Drawn twice: with the box in the middle, then with the centre of mass there. The pen is drawn
+    # afresh, so no whole-pixel shift is needed, and nothing jumps while the drawing grows.
+    room = (SIDE_PX - np.ptp(points, axis=0) - width_px) / 2 - 0.5 * EDGE_PX
+    rough = pen_ink(points, first, width_px, COARSE, 2 * EDGE_PX)
+    shift = MIDDLE_PX - (SIDE_PX - 1) / 2 - COARSE[:2] @ rough / rough.sum()
+    points = points + shift.clip(-room, room)
+    ink = pen_ink(points, first, width_px, PIXELS, EDGE_PX)
+    return torch.from_numpy(ink.reshape(1, SIDE_PX, SIDE_PX))
 
 
 def pen_points(strokes: Sequence[ArrayLike]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -137,12 +144,19 @@ def skip_close(
     return points[keep], first[keep]
 
 
-def distance_to_segments(points: NDArray[np.float64], first: NDArray[np.bool_]) -> Array:
-    """Distance (784,) in pixels of each pixel's middle to the nearest piece of a stroke.
+def pen_ink(
+    points: NDArray[np.float64],
+    first: NDArray[np.bool_],
+    width_px: float,
+    pixels: Array,
+    edge_px: float,
+) -> Array:
+    """Ink (P,) at some pixels: 1 under the pen, 0 away from it, a ramp across its edge.
 
     Args:
         points: (M, 2) x, y in pixels from the middle of the frame.
         first: (M,) whether a point begins a stroke; the others are joined to the one before.
+        pixels: (3, P), see `pixel_grid`.
     """
     end = points.astype(np.float32)
     start = np.roll(end, 1, axis=0)
@@ -152,41 +166,41 @@ def distance_to_segments(points: NDArray[np.float64], first: NDArray[np.bool_]) 
     along /= np.maximum(length, 1e-6)
     # With r = pixel − start and s = r · along, the nearest point of a piece lies t = clip(s, 0,
     # length) along it, at a squared distance of |r|² − t (2 s − t). |pixel|² is added at the end.
-    s = np.column_stack([along, -(start * along).sum(1)]) @ PIXELS  # (M, 784)
-    squared = np.column_stack([-2 * start, (start**2).sum(1)]) @ PIXELS
+    s = np.column_stack([along, -(start * along).sum(1)]) @ pixels  # (M, P)
+    squared = np.column_stack([-2 * start, (start**2).sum(1)]) @ pixels
     t = np.clip(s, 0, length)
     s += s
     s -= t
     s *= t
     squared -= s
-    nearest = squared.min(0) + PIXELS[0] ** 2 + PIXELS[1] ** 2
-    return np.sqrt(np.maximum(nearest, 0))
+    nearest = squared.min(0) + (pixels[:2] ** 2).sum(0)
+    distance = np.sqrt(np.maximum(nearest, 0))
+    return np.clip(((width_px + edge_px) / 2 - distance) / edge_px, 0, 1)
 
 
-#: x, y and 1 of each pixel's middle (3, 784), from the middle of the frame
-PIXELS: Array = np.stack(
-    [
-        np.tile(np.arange(SIDE_PX) - (SIDE_PX - 1) / 2, SIDE_PX),
-        np.repeat(np.arange(SIDE_PX) - (SIDE_PX - 1) / 2, SIDE_PX),
-        np.ones(SIDE_PX**2),
-    ]
-).astype(np.float32)
+def pixel_grid(step: int) -> Array:
+    """x, y and 1 of the middle of each step × step block, from the middle of the frame: (3, P)."""
+    line = np.arange(step / 2, SIDE_PX, step, dtype=np.float32) - SIDE_PX / 2
+    return np.stack([np.tile(line, len(line)), np.repeat(line, len(line)), np.ones(len(line) ** 2)])
+
+
+PIXELS: Array = pixel_grid(1).astype(np.float32)  # (3, 784)
+COARSE: Array = pixel_grid(2).astype(np.float32)  # (3, 196)
 
 
 def centre(ink: Array) -> Array:
     """Bring the centre of mass to MIDDLE_PX by a whole-pixel shift that never cuts ink.
 
     Args:
-        ink: (28, 28), anywhere in the frame.
+        ink: (28, 28) or a whole multiple of that, the ink anywhere.
     """
+    side = len(ink)
+    middle = (MIDDLE_PX + 0.5) * side / SIDE_PX - 0.5
     for axis in (0, 1):
         profile = ink.sum(1 - axis)
         inked = np.flatnonzero(profile)
-        if not len(inked):
-            return ink
-        middle = profile @ np.arange(SIDE_PX) / profile.sum()
-        wanted = int(np.floor(MIDDLE_PX - middle + 0.5))
-        ink = np.roll(ink, np.clip(wanted, -inked[0], SIDE_PX - 1 - inked[-1]), axis)
+        shift = round(float(middle - profile @ np.arange(side) / profile.sum()))
+        ink = np.roll(ink, np.clip(shift, -inked[0], side - 1 - inked[-1]), axis)
     return ink
 
 
@@ -207,10 +221,21 @@ def preprocess(image: Image.Image | ArrayLike) -> Tensor:
     Raises:
         ImageError: another shape, a side beyond 4096 px, values out of range or not finite.
     """
-    ink = drop_specks(find_ink(one_channel(pixels(image))))
+    ink = find_ink(one_channel(pixels(image)))
     if not ink.any():
         return torch.zeros(1, SIDE_PX, SIDE_PX)
-    return torch.from_numpy(centre(place(usual_width(crop(ink)))))[None]
+    if max(crop(ink).shape) == INK_PX:  # perhaps MNIST's own: left alone unless the pen is odd
+        ink, usual_px = crop(ink), WIDTH_MNIST_PX
+    else:
+        ink, usual_px = crop(drop_specks(ink)), WIDTH_USUAL_PX
+    fine = resized(ink, INK_PX * FINE)
+    drawn = usual_width(fine, usual_px)
+    if max(ink.shape) == INK_PX and drawn is fine:
+        small = centre(place(ink, SIDE_PX))
+    else:
+        fine = centre(place(resized(drawn, INK_PX * FINE), SIDE_PX * FINE))
+        small = reduced(fine[..., None], FINE)[..., 0]
+    return torch.from_numpy(small)[None]
 
 
 def pixels(image: Image.Image | ArrayLike) -> Array:
@@ -242,7 +267,8 @@ def pixels(image: Image.Image | ArrayLike) -> Array:
     check_side(width, height)
     full = {"b": 1, "f": 1}.get(array.dtype.kind, 65535 if array.dtype == np.uint16 else 255)
     array = reduced(array, -(-max(height, width) // WORK_SIDE_PX)) / np.float32(full)
-    if not ((array >= -0.01) & (array <= 1.01)).all():  # NaN fails this too
+    slack = 0.01 if full == 1 else 1e-6  # resampled floats overshoot a little
+    if not ((array >= -slack) & (array <= 1 + slack)).all():  # NaN fails this too
         raise ImageError(
             f"Pixels run from {array.min() * full:g} to {array.max() * full:g}; {array.dtype} "
             f"pictures must be finite and within 0 to {full}. Scale them first."
@@ -308,18 +334,16 @@ def find_ink(grey: Array) -> Array:
             grey = 1 - grey
         ink = grey - ndimage.grey_opening(grey, (window, window))
         noise = float(np.median(ink)) * 2
-    full = float(np.percentile(ink[ink > ink.max() / 2], 50)) if ink.any() else 0.0
+    full = float(np.percentile(ink[ink > ink.max() / 2], 95)) if ink.any() else 0.0
     if full < CONTRAST_MIN or full < 2 * noise:
         return np.zeros_like(ink)
-    ink = np.where(ink > noise, ink, 0)
-    return (ink * max(1.0, 0.95 / full)).clip(0, 1).astype(np.float32)
+    return (ink * max(1.0, 0.9 / full)).clip(0, 1).astype(np.float32)
 
 
 def drop_specks(ink: Array) -> Array:
-    """Without islands that hold less than SPECK_SHARE of the ink."""
+    """Without haze, and without islands that hold less than SPECK_SHARE of the ink."""
+    ink = np.where(ink > HAZE, ink, 0)
     islands, count = ndimage.label(ink > 0, np.ones((3, 3)))
-    if count < 2:
-        return ink
     mass = ndimage.sum_labels(ink, islands, np.arange(count + 1))
     return np.where(mass[islands] >= SPECK_SHARE * mass.sum(), ink, 0)
 
@@ -330,49 +354,48 @@ def crop(ink: Array) -> Array:
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def resized(ink: Array, height: int, width: int) -> Array:
-    """By area means when it shrinks, smoothly when it grows."""
+def resized(ink: Array, longest: int) -> Array:
+    """Scaled to this longest side: by area means to shrink, smoothly to grow."""
+    factor = longest / max(ink.shape)
+    height, width = (max(1, round(side * factor)) for side in ink.shape)
     if ink.shape == (height, width):
         return ink
-    shrinks = max(ink.shape) > max(height, width)
-    method = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
+    method = Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC
     return np.asarray(Image.fromarray(ink).resize((width, height), method)).clip(0, 1)
 
 
-def usual_width(ink: Array) -> Array:
-    """Replace a pen that is too thin or too thick for MNIST by one of WIDTH_PX.
+def usual_width(ink: Array, usual_px: tuple[float, float]) -> Array:
+    """Replace a pen outside these widths, in final pixels, by one of WIDTH_PX.
 
-    Takes and returns ink cropped to its box, at any resolution. The outline, as a signed distance
-    field, is moved in or out; what a wide pen has closed stays closed.
+    The outline, as a signed distance field, moves in or out; a hole that a wide pen has closed
+    stays closed.
+
+    Args:
+        ink: cropped, longest side INK_PX * FINE.
+
+    Returns:
+        Cropped, of any size; unchanged if the pen is usual or the ink a blob.
     """
-    longest = max(ink.shape)
-    scale = INK_PX * FINE / longest
-    size = [max(1, round(side * scale)) for side in ink.shape]
-    margin = FINE * INK_PX // 2
-    mask = np.pad(resized(ink, size[0], size[1]) > 0.5, margin)
+    mask = np.pad(ink > 0.5, 2 * FINE)
     if not mask.any():
         return ink
     inside = ndimage.distance_transform_edt(mask)
     width = 4 * float(np.median(inside[mask] - 0.5))  # depths spread evenly from 0 to half a width
-    if WIDTH_USUAL_PX[0] <= width / FINE <= WIDTH_USUAL_PX[1]:
+    if usual_px[0] <= width / FINE <= usual_px[1]:
         return ink
-    extent = max(crop(mask.astype(np.float32)).shape)
-    line = max(extent - width, 1.0)  # the longest side of the pen's path
-    wanted = WIDTH_PX * line / (INK_PX - WIDTH_PX)  # becomes WIDTH_PX when the box is INK_PX
-    if extent < 2 * width:  # a blob has no width to speak of
+    path = INK_PX * FINE - width  # the longest side of what the middle of the pen drew
+    if path < width:
         return ink
+    wanted = WIDTH_PX * path / (INK_PX - WIDTH_PX)  # WIDTH_PX once the whole is INK_PX again
     depth = inside - ndimage.distance_transform_edt(~mask)
     return crop((depth + (wanted - width) / 2).clip(0, 1).astype(np.float32))
 
 
-def place(ink: Array) -> Array:
-    """Scale cropped ink to INK_PX and put it into an empty frame (28, 28)."""
-    scale = INK_PX / max(ink.shape)
-    height, width = (max(1, round(side * scale)) for side in ink.shape)
-    top, left = (SIDE_PX - height) // 2, (SIDE_PX - width) // 2
-    frame = np.zeros((SIDE_PX, SIDE_PX), np.float32)
-    frame[top : top + height, left : left + width] = resized(ink, height, width)
-    return frame
+def place(ink: Array, frame: int) -> Array:
+    """Put ink into the middle of an empty square frame."""
+    top, left = ((frame - side) // 2 for side in ink.shape)
+    bottom, right = frame - top - ink.shape[0], frame - left - ink.shape[1]
+    return np.pad(ink, ((top, bottom), (left, right)))
 
 
 def open_image(content: bytes) -> Image.Image:

@@ -1,0 +1,348 @@
+"""Pen strokes and pictures to 28×28: MNIST's rule, invariances, bounds."""
+
+import io
+import os
+import struct
+import zlib
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from vae_demo import checkpoints, data, images
+from vae_demo.images import ImageError, open_image, preprocess, render_strokes
+
+SEVEN = [np.array([[20, 10], [80, 14], [45, 120]], float), np.array([[35, 60], [75, 62]], float)]
+CONDITIONS = {  # pen width and longest side of the pen's path, on a canvas of 280 px
+    "normal": (18, 200),
+    "thin": (6, 200),
+    "thick": (40, 200),
+    "tiny": (3, 35),
+    "off-centre": (14, 110),
+}
+
+
+def draw(strokes, width=18, size=200, at=(140, 140), canvas=280):
+    """White ink on black (canvas, canvas), uint8, as a drawing canvas would show the strokes."""
+    points = np.concatenate(strokes)
+    low, high = points.min(0), points.max(0)
+    scale = size / max((high - low).max(), 1e-9)
+    image = Image.new("L", (canvas, canvas))
+    pen = ImageDraw.Draw(image)
+    for stroke in strokes:
+        path = [tuple(p) for p in (stroke - (low + high) / 2) * scale + at]
+        pen.line(path, fill=255, width=width, joint="curve")
+        for x, y in path:
+            pen.ellipse([x - width / 2, y - width / 2, x + width / 2, y + width / 2], fill=255)
+    return np.asarray(image)
+
+
+def box_and_middle(x):
+    """Longest side of the half-dark ink, and its centre of mass (row, column)."""
+    rows, columns = ((x[0] > 0.5).any(axis).nonzero()[:, 0] for axis in (1, 0))
+    longest = 1 + max(rows[-1] - rows[0], columns[-1] - columns[0])
+    index = torch.arange(28.0)
+    middle = torch.stack([x[0].sum(1) @ index, x[0].sum(0) @ index]) / x.sum()
+    return int(longest), middle
+
+
+def difference(a, b):
+    return float((a - b).abs().mean())
+
+
+# Pen strokes
+
+
+def test_strokes_follow_the_rule():
+    x = render_strokes(SEVEN)
+    longest, middle = box_and_middle(x)
+    assert x.shape == (1, 28, 28) and x.dtype == torch.float32
+    assert x.min() == 0 and x.max() == 1
+    assert abs(longest - 20) <= 1
+    assert torch.allclose(middle, torch.tensor(14.0), atol=0.1)
+
+
+def test_stroke_width_is_the_one_asked_for():
+    x = render_strokes([[[0, 0], [0, 50]]], width_px=2)
+    assert x[0, 14].sum() == pytest.approx(2, abs=0.05)
+    assert x.sum() == pytest.approx(2 * 18 + np.pi, abs=0.5)  # 18 px of path and two round ends
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1, 1000), (0.01, 0), (30, -500), (0.125, 7.3)])
+def test_strokes_do_not_care_about_scale_and_place(scale, shift):
+    moved = render_strokes([stroke * scale + shift for stroke in SEVEN])
+    assert torch.allclose(moved, render_strokes(SEVEN), atol=1e-3)
+
+
+def test_more_points_draw_the_same_line():
+    dense = [np.concatenate([np.linspace(a, b, 700) for a, b in pairwise(s)]) for s in SEVEN]
+    assert difference(render_strokes(dense), render_strokes(SEVEN)) < 1e-3
+
+
+def test_ink_is_never_cut():
+    heavy = [np.stack([np.tile([0.0, 9.0], 60), np.linspace(0, 4, 120)], 1), [[0, 4], [0, 100]]]
+    x = render_strokes(heavy)
+    assert abs(box_and_middle(x)[0] - 20) <= 1  # the stem would leave the frame below
+
+
+@pytest.mark.parametrize("strokes", [[], [[]], [np.empty((0, 2)), []]])
+def test_no_points_are_blank(strokes):
+    assert torch.equal(render_strokes(strokes), torch.zeros(1, 28, 28))
+
+
+@pytest.mark.parametrize(
+    ("strokes", "least_extent"),
+    [([[[5, 5]]], 0), ([[[5, 5], [5, 5]]], 0), ([[[5, 5]], [[6, 7]]], 500)],
+)
+def test_a_dot_stays_a_dot(strokes, least_extent):
+    x = render_strokes(strokes, least_extent=least_extent)
+    assert x[0, 14, 14] == 1 and 3 < x.sum() < 7
+
+
+@pytest.mark.parametrize(
+    ("strokes", "message"),
+    [
+        ("seven", "came as str"),
+        (None, "came as NoneType"),
+        ([["a", "b"]], "Stroke 0 is not made of numbers"),
+        ([[[1, 2], [3]]], "Stroke 0 is not made of numbers"),
+        ([[[1, 2]], [[1, 2, 3]]], r"Stroke 1 has shape \(1, 3\)"),
+        ([[1, 2]], r"shape \(2,\)"),
+        ([[[np.nan, 0]]], "not finite"),
+        ([[[np.inf, 0]]], "not finite"),
+        ([[[1e300, 0]]], "beyond"),
+        ([np.zeros((20_001, 2))], "More than 20000"),
+        ([[[0, 0]]] * 501, "501 strokes"),
+    ],
+)
+def test_bad_strokes_are_refused(strokes, message):
+    with pytest.raises(ImageError, match=message):
+        render_strokes(strokes)
+
+
+# Pictures
+
+
+def test_a_picture_of_strokes_is_close_to_the_strokes():
+    for width, size in CONDITIONS.values():
+        assert difference(preprocess(draw(SEVEN, width, size)), render_strokes(SEVEN)) < 0.025
+
+
+def test_pictures_do_not_care_about_place_and_canvas():
+    x = preprocess(draw(SEVEN))
+    assert torch.equal(preprocess(draw(SEVEN, at=(130, 150))), x)
+    assert difference(preprocess(draw(SEVEN, canvas=1100, at=(800, 300))), x) < 0.01
+    assert difference(preprocess(draw(SEVEN, 54, 600, (900, 1100), 2200)), x) < 0.01
+    longest, middle = box_and_middle(x)
+    assert abs(longest - 20) <= 1 and torch.allclose(middle, torch.tensor(14.0), atol=0.5)
+
+
+INK = draw(SEVEN)
+GREY = Image.fromarray(INK)
+EVERY_KIND = {
+    "inverted": 255 - INK,
+    "bool": INK > 127,
+    "float64": INK / 255,
+    "16 bit": INK.astype(np.uint16) * 257,
+    "int64": INK.astype(np.int64),
+    "one channel": INK[..., None],
+    "grey and alpha": np.stack([INK, np.full_like(INK, 255)], 2),
+    "RGB": np.stack([INK] * 3, 2),
+    "blue on black": np.stack([0 * INK, 0 * INK, INK], 2),
+    "yellow on white": np.stack([255 + 0 * INK, 255 + 0 * INK, 255 - INK], 2),
+    "black on transparent": np.stack([0 * INK, 0 * INK, 0 * INK, INK], 2),
+    "white on transparent": np.stack([0 * INK + 255] * 3 + [INK], 2),
+    "white on transparent black": np.stack([INK, INK, INK, INK], 2),
+    "faint": 120 + INK // 4,
+    "PIL L": GREY,
+    "PIL 1": GREY.convert("1"),
+    "PIL I": Image.fromarray(INK.astype(np.int32) * 257),
+    "PIL I;16": Image.fromarray(INK.astype(np.uint16) * 257),
+    "PIL F": Image.fromarray((INK / 255).astype(np.float32)),
+    "PIL P": GREY.convert("P"),
+    "PIL CMYK": GREY.convert("RGB").convert("CMYK"),
+}
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_every_kind_of_picture_gives_the_same(kind):
+    assert difference(preprocess(EVERY_KIND[kind]), preprocess(INK)) < 0.005
+
+
+@pytest.mark.parametrize("dark_ink", [True, False])
+def test_uneven_light_noise_and_dust(dark_ink):
+    rows, columns = np.mgrid[:280, :280] / 280
+    light = 0.55 + 0.3 * columns - 0.15 * rows
+    ink = INK / 255
+    photo = light * (1 - 0.7 * ink) if dark_ink else 0.5 * light + 0.45 * ink
+    photo = photo + np.random.default_rng(0).normal(0, 0.01, photo.shape)
+    photo[20:23, 20:23] = 0 if dark_ink else 1
+    assert difference(preprocess(photo.clip(0, 1)), preprocess(INK)) < 0.01
+
+
+@pytest.mark.parametrize("value", [0, 77, 255])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 28), (28, 28), (300, 20, 3), (9, 9, 4)])
+def test_uniform_pictures_are_blank(shape, value):
+    assert torch.equal(preprocess(np.full(shape, value, np.uint8)), torch.zeros(1, 28, 28))
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 5, 9, 20, 27, 29, 64, 333, 1025, 4096])
+def test_every_size_is_taken(side):
+    array = np.zeros((side, max(1, side // 3)), np.uint8)
+    array[side // 4 : side // 2 + 1, : side // 5 + 1] = 255
+    x = preprocess(array)
+    assert x.shape == (1, 28, 28) and x.min() >= 0 and x.max() <= 1 and x.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4097, 2), np.uint8), "2×4097 px"),
+        (np.zeros((0, 5), np.uint8), "5×0 px"),
+        (Image.new("1", (5000, 10)), "5000×10 px"),
+        (np.zeros(28), r"shape \(28,\)"),
+        (np.zeros((1, 28, 28)), "channels last"),
+        (np.zeros((2, 2, 2, 2)), r"shape \(2, 2, 2, 2\)"),
+        (np.full((9, 9), np.nan), "must be finite"),
+        (np.full((9, 9), 255.0), "within 0 to 1"),
+        (np.full((9, 9), 256), "within 0 to 255"),
+        (np.full((9, 9), -1), "within 0 to 255"),
+        (np.zeros((9, 9), complex), "complex"),
+        ("seven.png", "type <U9"),
+        (None, "type object"),
+    ],
+)
+def test_bad_pictures_are_refused(image, message):
+    with pytest.raises(ImageError, match=message):
+        preprocess(image)
+
+
+# Files
+
+
+def encoded(image, kind="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", images.FORMATS)
+def test_common_files_open(kind):
+    opened = open_image(encoded(GREY, kind))
+    assert difference(preprocess(opened), preprocess(INK)) < 0.01
+
+
+def test_photos_stand_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn a quarter clockwise to see it so
+    lying = GREY.transpose(Image.Transpose.ROTATE_90)
+    opened = open_image(encoded(lying, "JPEG", exif=exif, quality=95))
+    assert difference(preprocess(opened), preprocess(INK)) < 0.01
+
+
+def bomb():
+    """A PNG of 20 KB or so whose header promises 13000×13000 pixels."""
+
+    def chunk(name, body):
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    header = struct.pack(">IIBBBBB", 13000, 13000, 1, 0, 0, 0, 0)
+    lines = zlib.compress(bytes(13000 * (1 + 13000 // 8)), 9)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
+    )
+
+
+def test_a_decompression_bomb_is_never_unpacked(monkeypatch):
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("unpacked"))
+    with pytest.raises(ImageError, match="13000×13000 px"):
+        open_image(bomb())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cannot be read"),
+        (b"no picture", "cannot be read"),
+        (encoded(GREY)[:300], "cannot be read"),
+        (encoded(GREY, "TIFF"), "Save it as PNG"),
+        (bytes(8_000_001), "8.0 MB"),
+    ],
+)
+def test_bad_files_are_refused(content, message):
+    with pytest.raises(ImageError, match=message):
+        open_image(content)
+
+
+def test_png_and_bytes_keep_the_pixels():
+    x = torch.linspace(0, 1, 784).view(1, 28, 28)
+    assert np.array_equal(images.to_uint8(x)[0], np.rint(np.linspace(0, 255, 784)).reshape(28, 28))
+    read = np.asarray(Image.open(io.BytesIO(images.png(x, scale=3))))
+    assert read.shape == (84, 84) and np.array_equal(read[1::3, 2::3], images.to_uint8(x)[0])
+
+
+def test_tiles_lie_row_after_row():
+    x = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 1, 28, 28)
+    tiled = images.tile(x, columns=3)
+    assert tiled.shape == (1, 56, 84)
+    assert tiled[0, ::28, ::28].tolist() == [[0, 1, 2], [3, 4, 0]]
+
+
+# Real digits
+
+
+def test_mnist_comes_back_unchanged():
+    try:
+        digits, _ = data.load(train=False)
+    except data.DataError:
+        pytest.skip(f"no MNIST; fetch it with `{data.FETCH}`")
+    x = digits[:1000].float() / 255
+    seen = torch.stack([preprocess(digit[0].numpy()) for digit in digits[:1000]])
+    different = (x != seen).flatten(1).any(1).float().mean()
+    assert different < 0.01 and difference(seen, x) < 1e-3
+
+
+def pen_digits(count):
+    """Every n-th digit of the UCI pen digits: strokes with y downwards, and labels."""
+    default = data.default_root() / "pendigits" / "pendigits-train.unipen"
+    path = Path(os.environ.get("VAE_DEMO_PENDIGITS") or default)
+    if not path.exists():
+        pytest.skip(f"no {path}; name pendigits-train.unipen (UCI) with VAE_DEMO_PENDIGITS")
+    digits, labels = [], []
+    for line in path.read_text().splitlines():
+        if line.startswith(".SEGMENT DIGIT"):
+            digits.append([])
+            labels.append(int(line.split('"')[1]))
+        elif line.startswith(".PEN_DOWN"):
+            digits[-1].append([])
+        elif digits and digits[-1] and line[:1] in (" ", "\t"):
+            x, y = line.split()
+            digits[-1][-1].append((float(x), -float(y)))
+    step = len(digits) // count
+    drawn = [[np.array(stroke) for stroke in digit] for digit in digits[::step]]
+    return drawn, torch.tensor(labels[::step])
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_rebuilt_drawings_read_as_drawn(condition):
+    try:
+        judge, *twins = (checkpoints.load(name) for name in ("judge", "ae", "vae"))
+    except checkpoints.CheckpointError as error:
+        pytest.skip(str(error))
+    digits, labels = pen_digits(300)
+    width, size = CONDITIONS[condition]
+    at = (65, 210) if condition == "off-centre" else (140, 140)
+    from_strokes = torch.stack([render_strokes(digit) for digit in digits])
+    from_pictures = torch.stack([preprocess(draw(d, width, size, at)) for d in digits])
+    assert difference(from_strokes, from_pictures) < 0.02
+    for x in (from_strokes, from_pictures):
+        right = judge(x).argmax(1) == labels
+        assert right.float().mean() >= 0.93
+        for model, least in zip(twins, (0.96, 0.94), strict=True):
+            rebuilt = judge(model.decode(model.encode(x)).sigmoid()).argmax(1)
+            assert (rebuilt == labels)[right].float().mean() >= least, type(model).__name__
