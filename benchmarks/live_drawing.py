@@ -108,7 +108,10 @@ def browser_step(rounds: int) -> None:
                 page.wait_for_function("() => window.vaeDemo.drawing")
                 for point in points[1:]:
                     took = page.evaluate(MOVE, point)
-                    times, missed = (times + [took], missed) if took else (times, missed + 1)
+                    if took is None:
+                        missed += 1
+                    else:
+                        times.append(took)
                 page.evaluate(UP)
         browser.close()
     app.close()
