@@ -22,6 +22,7 @@ from vae_demo.images import ImageError, open_image, preprocess, render_strokes, 
 from vae_demo.twins import Twins
 
 HERE = Path(__file__).parent
+TAP = 20  # of the canvas' 616 units: a finger that taps draws a dot, not a full-size blob
 log = logging.getLogger(__name__)
 
 Payload = dict[str, Any]
@@ -126,7 +127,7 @@ def picture(payload: Payload, twins: Twins) -> Tensor:
             pens = [np.asarray(s, dtype=np.float32).reshape(-1, 2) for s in strokes]
         except (ValueError, TypeError):
             raise RequestError("error.request") from None
-        return render_strokes(pens)[None]
+        return render_strokes(pens, least_extent=TAP)[None]
     if isinstance(file := payload.get("picture"), str):
         try:
             content = base64.b64decode(file, validate=True)
