@@ -149,27 +149,28 @@ def a_weight_too_many(folder):
     rewrite_weights(folder, dump_tensors(weights | {"extra": torch.ones(1)}), fix_digest=True)
 
 
+DAMAGES = [
+    (no_card, "vae.json", "is missing"),
+    (card_is_no_json, "vae.json", "is not JSON"),
+    (card_is_no_text, "vae.json", "is not JSON"),
+    (card_is_no_card, "vae.json", "lacks"),
+    (card_lacks_digest, "vae.json", "weights_sha256"),
+    (unknown_architecture, "vae.json", "transformer"),
+    (architecture_is_no_name, "vae.json", "architecture"),
+    (other_architecture, "vae.safetensors", "does not fit"),
+    (other_latent_size, "vae.safetensors", "does not fit"),
+    (latent_size_is_no_number, "vae.safetensors", "does not fit"),
+    (no_weights, "vae.safetensors", "is missing"),
+    (truncated, "vae.safetensors", "is damaged"),
+    (one_bit_flipped, "vae.safetensors", "is damaged"),
+    (no_safetensors, "vae.safetensors", "does not fit"),
+    (a_weight_is_missing, "vae.safetensors", "does not fit"),
+    (a_weight_too_many, "vae.safetensors", "does not fit"),
+]
+
+
 @pytest.mark.parametrize(
-    ("damage", "file", "reason"),
-    [
-        (no_card, "vae.json", "is missing"),
-        (card_is_no_json, "vae.json", "is not JSON"),
-        (card_is_no_text, "vae.json", "is not JSON"),
-        (card_is_no_card, "vae.json", "lacks"),
-        (card_lacks_digest, "vae.json", "weights_sha256"),
-        (unknown_architecture, "vae.json", "transformer"),
-        (architecture_is_no_name, "vae.json", "architecture"),
-        (other_architecture, "vae.safetensors", "does not fit"),
-        (other_latent_size, "vae.safetensors", "does not fit"),
-        (latent_size_is_no_number, "vae.safetensors", "does not fit"),
-        (no_weights, "vae.safetensors", "is missing"),
-        (truncated, "vae.safetensors", "is damaged"),
-        (one_bit_flipped, "vae.safetensors", "is damaged"),
-        (no_safetensors, "vae.safetensors", "does not fit"),
-        (a_weight_is_missing, "vae.safetensors", "does not fit"),
-        (a_weight_too_many, "vae.safetensors", "does not fit"),
-    ],
-    ids=lambda value: getattr(value, "__name__", ""),
+    ("damage", "file", "reason"), DAMAGES, ids=[damage.__name__ for damage, *_ in DAMAGES]
 )
 def test_damage_names_the_file_the_reason_and_the_remedy(folder, damage, file, reason):
     damage(folder)

@@ -173,6 +173,20 @@ def test_a_seed_decides_every_weight(tmp_path, uninterrupted):
     assert weights(tmp_path / "2") != weights(uninterrupted)
 
 
+def test_each_epoch_has_its_own_order_and_noise(tmp_path, monkeypatch):
+    kind, objective, epochs, lr = train.RECIPES["judge"]
+    seen = []
+
+    def watching(model, x, labels, generator, progress):
+        seen.append((generator.initial_seed(), tuple(labels.tolist())))
+        return objective(model, x, labels, generator, progress)
+
+    monkeypatch.setitem(train.RECIPES, "judge", (kind, watching, epochs, lr))
+    short_run(tmp_path, "judge")
+    noise, order = zip(*seen[::STEPS], strict=True)
+    assert len(set(noise)) == len(set(order)) == EPOCHS
+
+
 def test_a_run_leaves_the_global_random_numbers_alone(tmp_path):
     torch.manual_seed(7)
     expected = torch.rand(3)
