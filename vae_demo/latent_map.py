@@ -46,6 +46,8 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+# umap-learn's own 5 blurs neighbourhoods: trustworthiness .93 at 5, .955 at 20, .97 at 40.
+NEGATIVE_SAMPLES = 40
 
 Points = NDArray[np.float32]
 
@@ -127,13 +129,12 @@ def load(folder: str | Path = checkpoints.SHIPPED) -> EncodedDigits:
         digests = {name: card[f"{name}_weights_sha256"] for name in MODELS}
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} has an unreadable card ({error!r}). {hint}") from error
-    for name in MODELS:
-        if digests[name] != checkpoints.read_card(name, folder)["weights_sha256"]:
-            raise CheckpointError(f"{path} was made with other weights of {name!r}. {hint}")
-    for name in MODELS:
-        check_shapes(arrays, name, checkpoints.read_card(name, folder), n_neighbors, path, hint)
     codes = {}
     for name in MODELS:
+        model_card = checkpoints.read_card(name, folder)
+        if digests[name] != model_card["weights_sha256"]:
+            raise CheckpointError(f"{path} was made with other weights of {name!r}. {hint}")
+        check_shapes(arrays, name, model_card, n_neighbors, path, hint)
         logvar = arrays.get(f"{name}_logvar")
         codes[name] = Codes(
             mean=torch.from_numpy(arrays[f"{name}_mean"].astype(np.float32)),
@@ -299,6 +300,7 @@ def fit(
     metric: str = "euclidean",
     seed: int = 1,
     dimensions: int = 2,
+    negative_samples: int = NEGATIVE_SAMPLES,
 ) -> Points:
     """Lay codes out with umap-learn; the same seed gives the same map on the same machine.
 
@@ -310,6 +312,8 @@ def fit(
         min_dist: how tightly points may be packed, in units of the map.
         metric: any of umap-learn's; `locate` knows Euclidean distance only.
         dimensions: of the map.
+        negative_samples: how many random points push at each point for every neighbour that
+            pulls (umap-learn's `negative_sample_rate`).
 
     Returns:
         (N, dimensions), float32.
@@ -322,6 +326,7 @@ def fit(
         min_dist=min_dist,
         metric=metric,
         n_components=dimensions,
+        negative_sample_rate=negative_samples,
         random_state=seed,
         n_jobs=1,  # what a fixed seed demands
     )
@@ -367,6 +372,7 @@ def build(
     *,
     n_neighbors: int = 15,
     min_dist: float = 0.1,
+    negative_samples: int = NEGATIVE_SAMPLES,
     seed: int = 1,
     command: str = "",
 ) -> EncodedDigits:
@@ -382,6 +388,7 @@ def build(
     settings = {
         "n_neighbors": n_neighbors,
         "min_dist": min_dist,
+        "negative_sample_rate": negative_samples,
         "metric": "euclidean",
         "seed": seed,
     }
@@ -400,7 +407,7 @@ def build(
     for name, model in twins.items():
         mean, logvar = encode(model, images)
         print(f"{name}: laying out {len(mean)} codes with UMAP …", flush=True)
-        points = fit(mean, n_neighbors, min_dist, "euclidean", seed)
+        points = fit(mean, n_neighbors, min_dist, seed=seed, negative_samples=negative_samples)
         points -= points.mean(0)
         if codes:
             points = orient(points, next(iter(codes.values())).points)
@@ -427,6 +434,7 @@ def main() -> None:
     )
     parser.add_argument("--n-neighbors", type=int, default=15)
     parser.add_argument("--min-dist", type=float, default=0.1)
+    parser.add_argument("--negative-samples", type=int, default=NEGATIVE_SAMPLES)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     try:
@@ -435,6 +443,7 @@ def main() -> None:
             arguments.folder,
             n_neighbors=arguments.n_neighbors,
             min_dist=arguments.min_dist,
+            negative_samples=arguments.negative_samples,
             seed=arguments.seed,
             command=shlex.join(["python", "-m", "vae_demo.latent_map", *sys.argv[1:]]),
         )
