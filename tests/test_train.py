@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shlex
 import signal
+from functools import wraps
 from pkgutil import resolve_name
 from unittest.mock import DEFAULT, Mock
 
@@ -177,6 +178,7 @@ def test_each_epoch_has_its_own_order_and_noise(tmp_path, monkeypatch):
     kind, objective, epochs, lr = train.RECIPES["judge"]
     seen = []
 
+    @wraps(objective)
     def watching(model, x, labels, generator, progress):
         seen.append((generator.initial_seed(), tuple(labels.tolist())))
         return objective(model, x, labels, generator, progress)
