@@ -11,7 +11,10 @@ from vae_demo.twins import Twins
 from vae_demo.ui.api import add_endpoints
 from vae_demo.ui.draw import draw_tab
 from vae_demo.ui.exhibit import HERE, Exhibit
-from vae_demo.ui.limits import BodyLimit
+from vae_demo.ui.interpolate import interpolate_tab
+from vae_demo.ui.limits import EXCEPTION_HANDLERS, BodyLimit, KnownRoutes
+from vae_demo.ui.map import PLOTLY_JS, map_tab
+from vae_demo.ui.sample import sample_tab
 
 LANGUAGES = ("en", "ko")
 # The fonts of the machine that shows the page: no download, and Hangul has a face everywhere.
@@ -24,6 +27,7 @@ FONTS = (
     "sans-serif",
 )
 MAX_BODY_BYTES = 12 * 2**20  # a picture of 8 MB in base64
+QUEUE_MAX = 200  # waiting calls of the HTTP API; each holds its body
 
 
 def texts() -> dict[str, dict[str, str]]:
@@ -36,11 +40,15 @@ def texts() -> dict[str, dict[str, str]]:
 
 def build_app(twins: Twins) -> gr.Blocks:
     """The page around a pair of twins; serve it with `.launch(**launch_options(twins))`."""
+    gr.set_static_paths([PLOTLY_JS])
     with gr.Blocks(title=texts()["en"]["title"], analytics_enabled=False) as app:
         Exhibit("header")
         draw_tab(twins)
+        sample_tab(twins)
+        interpolate_tab(twins)
+        map_tab(twins)
         add_endpoints(twins)
-    return app
+    return app.queue(max_size=QUEUE_MAX)
 
 
 def launch_options(twins: Twins) -> dict[str, Any]:
@@ -51,9 +59,14 @@ def launch_options(twins: Twins) -> dict[str, Any]:
     script = (HERE / "page.js").read_text(encoding="utf-8")
     return {
         "theme": gr.themes.Base(font=FONTS, font_mono=("ui-monospace", "Consolas", "monospace")),
-        "css_paths": [HERE / f"{name}.css" for name in ("page", "draw")],
+        "css_paths": [HERE / f"{name}.css" for name in ("page", "draw", "sample", "interpolate", "map")],
         "head": f"<script>window.vaeDemoConfig = {shared};\n{script}</script>",
-        "app_kwargs": {"middleware": [Middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)]},
+        "app_kwargs": {
+            "middleware": [Middleware(KnownRoutes), Middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)],
+            "exception_handlers": EXCEPTION_HANDLERS,
+        },
+        "enable_monitoring": False,
+        "show_error": True,  # else a call with too few arguments fails without a word
         "footer_links": [],  # the masthead links to the API
         "ssr_mode": False,
     }

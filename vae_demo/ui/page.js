@@ -36,10 +36,11 @@ window.vaeDemo = (() => {
     on("language", () => translate(root));
   }
 
-  // The address always tells what is open, so that it can be sent to somebody.
+  // The address always tells what is open, so that it can be sent to somebody. Null takes a key out.
   function inAddress(key, value) {
     const url = new URL(location.href);
-    url.searchParams.set(key, value);
+    if (value === null) url.searchParams.delete(key);
+    else url.searchParams.set(key, value);
     history.replaceState(history.state, "", url);
   }
 
@@ -100,6 +101,10 @@ window.vaeDemo = (() => {
     context.putImageData(image, 0, 0);
   }
 
+  // The largest size in CSS pixels, up to `room`, at which each of `pixels` covers whole screen pixels.
+  const crisp = (pixels, room) =>
+    (pixels * Math.max(1, Math.floor((room * devicePixelRatio) / pixels))) / devicePixelRatio;
+
   // The live loop ---------------------------------------------------------------------------------
   // One request under way plus a flag: a slow server is asked less often, never later.
   // `ask()` returns a request or null, `call` sends it, `show(answer, request)` paints the answer.
@@ -134,7 +139,7 @@ window.vaeDemo = (() => {
 
   return {
     config, on, send, text, translate, exhibit, speak, open, whenOpened, inAddress, query, theme,
-    isDark, remembered, bytes, paint, live, complain, calm, tabs, languages, GROUND, INK,
+    isDark, remembered, bytes, paint, crisp, live, complain, calm, tabs, languages, GROUND, INK,
     drawing: null, // what is on the canvas now, as a request: {strokes} | {picture} | {digit} | null
     get language() { return language; },
     get tab() { return tab; },

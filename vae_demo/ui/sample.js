@@ -1,0 +1,174 @@
+// Two grids from one noise: tile i on the left and tile i on the right are the same point.
+const { vaeDemo } = window;
+vaeDemo.exhibit(element);
+
+const $ = (selector) => element.querySelector(selector);
+const SIDES = ["left", "right"];
+const COUNTS = [4, 9, 16, 25, 36, 49, 64, 100];
+const MAX_SEED = 2 ** 31 - 1;
+const GAP = 2; // CSS pixels
+const narrow = matchMedia("(max-width: 700px)").matches;
+const DEFAULT = { count: narrow ? 16 : 25, seed: 1, temperature: 1 };
+
+// What the address asks for, where it makes sense.
+function wanted(key, low, high, whole) {
+  const value = Number(vaeDemo.query.get(key) ?? NaN);
+  return value >= low && value <= high && (!whole || Number.isInteger(value)) ? value : DEFAULT[key];
+}
+const state = {
+  count: wanted("count", 1, 100, true),
+  seed: wanted("seed", 0, MAX_SEED, true),
+  temperature: wanted("temperature", 0, 2, false),
+};
+let columns = 1;
+let picked = null; // index of a tile
+
+// Tiles ------------------------------------------------------------------------------------------
+const side = (name) => $(".side[data-side=" + name + "]");
+const cells = Object.fromEntries(SIDES.map((name) => [name, side(name).querySelector(".cells")]));
+const tiles = (index) => SIDES.map((name) => cells[name].children[index]).filter(Boolean);
+
+function name(tile, index) {
+  tile.setAttribute("aria-label", vaeDemo.text("sample.tile", { n: index + 1 }));
+}
+
+function lay(count) {
+  if (cells.left.children.length === count) return;
+  columns = Math.ceil(Math.sqrt(count));
+  for (const group of Object.values(cells)) {
+    while (group.children.length > count) group.lastChild.remove();
+    while (group.children.length < count) {
+      const tile = document.createElement("button");
+      const canvas = document.createElement("canvas");
+      canvas.width = canvas.height = 28;
+      tile.append(canvas);
+      name(tile, group.children.length);
+      tile.tabIndex = group.children.length ? -1 : 0;
+      tile.setAttribute("aria-pressed", "false");
+      group.append(tile);
+    }
+  }
+  if (picked !== null && picked >= count) pick(null);
+  fit();
+}
+
+// As large as whole screen pixels allow; the wall around the tiles keeps its size.
+function fit() {
+  const rows = Math.ceil(cells.left.children.length / columns);
+  for (const group of Object.values(cells)) {
+    const { clientWidth, clientHeight } = group.parentElement;
+    if (!clientWidth) return; // another tab is open
+    const room = Math.min((clientWidth + GAP) / columns, (clientHeight + GAP) / rows) - GAP;
+    group.style.setProperty("--columns", columns);
+    group.style.setProperty("--tile", vaeDemo.crisp(28, room) + "px");
+  }
+}
+new ResizeObserver(fit).observe(cells.left.parentElement);
+
+// Both models ------------------------------------------------------------------------------------
+function show(answer, asked) {
+  vaeDemo.complain(element, answer.error);
+  if (answer.error) return;
+  lay(asked.count);
+  for (const name of SIDES) {
+    const grey = vaeDemo.bytes(answer[name]);
+    [...cells[name].children].forEach((tile, i) => vaeDemo.paint(tile.firstChild, grey, i * 784));
+    side(name).querySelector(".noise").textContent = answer.spread.toFixed(1);
+  }
+}
+const ask = vaeDemo.live(() => ({ ...state }), (request) => server.sample(request), show);
+
+// Controls ---------------------------------------------------------------------------------------
+const temperature = $("[data-testid=temperature]"), seed = $("[data-testid=seed]"), count = $("[data-testid=count]");
+
+function settle() {
+  for (const key of ["count", "seed", "temperature"])
+    vaeDemo.inAddress(key, state[key] === DEFAULT[key] ? null : state[key]);
+}
+function write() {
+  temperature.value = state.temperature;
+  $("output").textContent = state.temperature.toFixed(2);
+  seed.value = state.seed;
+  count.value = state.count;
+}
+function change(next) {
+  Object.assign(state, next);
+  write();
+  ask();
+}
+
+for (const value of [...new Set([...COUNTS, state.count])].sort((a, b) => a - b)) count.append(new Option(value, value));
+temperature.addEventListener("input", () => change({ temperature: Number(temperature.value) }));
+temperature.addEventListener("change", settle);
+count.addEventListener("change", () => { change({ count: Number(count.value) }); settle(); });
+seed.addEventListener("input", () => {
+  if (seed.value === "" || !seed.validity.valid) return;
+  state.seed = Number(seed.value);
+  ask();
+});
+seed.addEventListener("change", () => {
+  const value = Math.round(Number(seed.value)) || 0;
+  change({ seed: Math.max(0, Math.min(MAX_SEED, value)) });
+  settle();
+});
+$("[data-testid=new-noise]").addEventListener("click", () => {
+  change({ seed: Math.floor(Math.random() * 100000) });
+  settle();
+});
+
+// A tile and its twin ----------------------------------------------------------------------------
+function mark(index) {
+  for (const tile of element.querySelectorAll(".cells .twin")) tile.classList.remove("twin");
+  if (index !== null) for (const tile of tiles(index)) tile.classList.add("twin");
+}
+
+function pick(index) {
+  if (picked !== null) for (const tile of tiles(picked)) tile.setAttribute("aria-pressed", "false");
+  picked = index;
+  if (picked !== null) for (const tile of tiles(picked)) tile.setAttribute("aria-pressed", "true");
+  for (const node of $(".picked").children) node.hidden = node.matches(".none") ? picked !== null : picked === null;
+  $(".picked .name").textContent = picked === null ? "" : vaeDemo.text("sample.tile", { n: picked + 1 });
+}
+
+for (const group of Object.values(cells)) {
+  const indexOf = (event) => {
+    const tile = event.target.closest("button");
+    return tile ? [...group.children].indexOf(tile) : null;
+  };
+  group.addEventListener("pointerover", (event) => mark(indexOf(event)));
+  group.addEventListener("pointerleave", () => mark(null));
+  group.addEventListener("focusin", (event) => {
+    const index = indexOf(event);
+    if (index === null) return;
+    for (const tile of group.children) tile.tabIndex = -1;
+    group.children[index].tabIndex = 0;
+    mark(index);
+  });
+  group.addEventListener("focusout", () => mark(null));
+  group.addEventListener("click", (event) => {
+    const index = indexOf(event);
+    if (index !== null) pick(index === picked ? null : index);
+  });
+  // One stop for the Tab key; within the grid the arrows move.
+  group.addEventListener("keydown", (event) => {
+    const index = indexOf(event), last = group.children.length - 1;
+    if (index === null) return;
+    const next = { ArrowLeft: index - 1, ArrowRight: index + 1, ArrowUp: index - columns, ArrowDown: index + columns, Home: 0, End: last }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    group.children[next]?.focus();
+  });
+}
+for (const end of ["start", "end"])
+  $("[data-testid=to-" + end + "]").addEventListener("click", () =>
+    vaeDemo.send("to-" + end, { seed: state.seed, index: picked, temperature: state.temperature }));
+
+vaeDemo.on("language", () => {
+  for (const group of Object.values(cells)) [...group.children].forEach(name);
+  if (picked !== null) $(".picked .name").textContent = vaeDemo.text("sample.tile", { n: picked + 1 });
+});
+
+for (const name of SIDES) side(name).querySelector(".codes").textContent = props.spreads[name].toFixed(1);
+write();
+lay(state.count); // empty walls first, so that nothing jumps when the pictures come
+vaeDemo.whenOpened("sample", ask);
