@@ -146,8 +146,8 @@ async def bad_request(request: Request, error: Exception) -> JSONResponse:
     log.warning("%s: %s", request.url.path, repr(error)[:200])
     return JSONResponse(
         {
-            "detail": f"A part of the request is missing or of the wrong kind ({str(error)[:200]}). "
-            "See /gradio_api/info for what is expected."
+            "detail": "A part of the request is missing or of the wrong kind "
+            f"({str(error)[:200]}). See /gradio_api/info for what is expected."
         },
         400,
     )
