@@ -86,7 +86,8 @@ def watch(event, arguments):
         path = os.path.abspath(os.fsdecode(arguments[0]))
         writing = arguments[1] and set(arguments[1]) & set("wax+")
         code = path.endswith((".py", ".pyc", ".pyi"))  # Gradio writes stubs beside its subclasses
-        if not code and (writing or path.startswith(root)):
+        libraries = path.startswith(sys.prefix)  # Gradio keeps a seed beside itself
+        if not code and (path.startswith(root) or writing) and not libraries:
             done.append(f"open {path}")
     elif event in ("socket.connect", "socket.getaddrinfo", "urllib.Request", "subprocess.Popen"):
         done.append(f"{event} {arguments}")
