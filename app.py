@@ -16,7 +16,9 @@ def main() -> None:
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
     parser.add_argument("--device", help="cuda, mps or cpu (default: the best there is)")
-    parser.add_argument("--data", help="folder with MNIST, to see original digits beside rebuilt ones")
+    parser.add_argument(
+        "--data", help="folder with MNIST, to see original digits beside rebuilt ones"
+    )
     parser.add_argument("--checkpoints", default=SHIPPED, help="folder of the models")
     arguments = parser.parse_args()
     # One picture at a time gains nothing from more threads, and visitors share the cores.

@@ -1,6 +1,7 @@
 """The page: four exhibits around one pair of twins, and how Gradio is to serve it."""
 
 import json
+import os
 from typing import Any
 
 import gradio as gr
@@ -8,15 +9,16 @@ import torch
 from starlette.middleware import Middleware
 
 from vae_demo.twins import Twins
-from vae_demo.ui.api import add_endpoints
+from vae_demo.ui.api import Blocks, add_endpoints
 from vae_demo.ui.draw import draw_tab
-from vae_demo.ui.exhibit import HERE, Exhibit
+from vae_demo.ui.exhibit import HERE, exhibit
 from vae_demo.ui.interpolate import interpolate_tab
 from vae_demo.ui.limits import EXCEPTION_HANDLERS, BodyLimit, KnownRoutes
 from vae_demo.ui.map import PLOTLY_JS, map_tab
 from vae_demo.ui.sample import sample_tab
 
 LANGUAGES = ("en", "ko")
+STYLES = ("page", "draw", "sample", "interpolate", "map")
 # The fonts of the machine that shows the page: no download, and Hangul has a face everywhere.
 FONTS = (
     "system-ui",
@@ -41,8 +43,10 @@ def texts() -> dict[str, dict[str, str]]:
 def build_app(twins: Twins) -> gr.Blocks:
     """The page around a pair of twins; serve it with `.launch(**launch_options(twins))`."""
     gr.set_static_paths([PLOTLY_JS])
-    with gr.Blocks(title=texts()["en"]["title"], analytics_enabled=False) as app:
-        Exhibit("header")
+    # After each queued call, Gradio makes statistics of so many of the last ones.
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
+    with Blocks(title=texts()["en"]["title"], analytics_enabled=False) as app:
+        exhibit("header")
         draw_tab(twins)
         sample_tab(twins)
         interpolate_tab(twins)
@@ -59,10 +63,15 @@ def launch_options(twins: Twins) -> dict[str, Any]:
     script = (HERE / "page.js").read_text(encoding="utf-8")
     return {
         "theme": gr.themes.Base(font=FONTS, font_mono=("ui-monospace", "Consolas", "monospace")),
-        "css_paths": [HERE / f"{name}.css" for name in ("page", "draw", "sample", "interpolate", "map")],
+        "css_paths": [
+            HERE / f"{name}.css" for name in ("page", "draw", "sample", "interpolate", "map")
+        ],
         "head": f"<script>window.vaeDemoConfig = {shared};\n{script}</script>",
         "app_kwargs": {
-            "middleware": [Middleware(KnownRoutes), Middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)],
+            "middleware": [
+                Middleware(KnownRoutes),
+                Middleware(BodyLimit, max_bytes=MAX_BODY_BYTES),
+            ],
             "exception_handlers": EXCEPTION_HANDLERS,
         },
         "enable_monitoring": False,

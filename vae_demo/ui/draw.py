@@ -2,24 +2,23 @@
 
 import json
 
+import gradio as gr
 from torch import Tensor
 
 from vae_demo.losses import bernoulli_nats, kl_nats
 from vae_demo.twins import Twins
-from vae_demo.ui.exhibit import HERE, Exhibit, Payload, picture, packed
+from vae_demo.ui.exhibit import HERE, Payload, exhibit, packed, picture
 
 EXAMPLES = HERE / "examples.json"
 
 
-def draw_tab(twins: Twins) -> Exhibit:
+def draw_tab(twins: Twins) -> gr.HTML:
     """The live canvas; its server function answers each movement of the pen."""
 
     def reconstruct(payload: Payload) -> Payload:
         return rebuild(twins, picture(payload, twins))
 
-    return Exhibit(
-        "draw", [reconstruct], examples=json.loads(EXAMPLES.read_text(encoding="utf-8"))
-    )
+    return exhibit("draw", [reconstruct], examples=json.loads(EXAMPLES.read_text(encoding="utf-8")))
 
 
 def rebuild(twins: Twins, x: Tensor) -> Payload:

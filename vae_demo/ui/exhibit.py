@@ -8,7 +8,7 @@ unqueued, stateless. A visitor's state never leaves the visitor's browser.
 import base64
 import binascii
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -37,38 +37,28 @@ class RequestError(ValueError):
         self.code = code
 
 
-class Exhibit(gr.HTML):
-    """A `gr.HTML` subclass whose template and script are files of this folder.
+def exhibit(name: str, server_functions: Sequence[ServerFunction] = (), **props: Any) -> gr.HTML:
+    """A `gr.HTML` whose template and script are files of this folder.
 
     Args:
         name: stem of the `.html` and `.js` files, and the id of the element on the page.
         server_functions: what the script may call as `server.<function>(dictionary)`.
+        props: constants for the script, which finds them in `props`.
     """
-
-    def __init__(
-        self, name: str = "", server_functions: list[ServerFunction] | None = None, **kwargs: Any
-    ) -> None:
-        # Gradio creates the component anew on updates and then passes everything as keywords.
-        kwargs.setdefault("html_template", (HERE / f"{name}.html").read_text(encoding="utf-8"))
+    script = (HERE / f"{name}.js").read_text(encoding="utf-8")
+    return gr.HTML(
+        html_template=(HERE / f"{name}.html").read_text(encoding="utf-8"),
         # In a block of its own, so that a script may reuse the names Gradio hands it.
-        script = (HERE / f"{name}.js").read_text(encoding="utf-8")
-        kwargs.setdefault("js_on_load", f"{{\n{script}\n}}")
-        kwargs.setdefault("elem_id", name)
-        kwargs.setdefault("apply_default_css", False)
-        super().__init__(
-            server_functions=[answer(f) for f in server_functions or []] or None, **kwargs
-        )
-
-    def get_block_name(self) -> str:
-        return "html"
-
-    @property
-    def skip_api(self) -> bool:
-        return True
+        js_on_load=f"{{\n{script}\n}}",
+        elem_id=name,
+        apply_default_css=False,
+        server_functions=[answer(function) for function in server_functions],
+        **props,
+    )
 
 
 def answer(function: ServerFunction) -> Callable[[Any], Payload]:
-    """Guard a server function: what it cannot answer becomes `{"error": code}`, never a traceback."""
+    """Guard a server function: what it cannot answer becomes `{"error": code}`, no traceback."""
 
     @wraps(function)
     def guarded(payload: Any) -> Payload:

@@ -3,13 +3,14 @@
 import math
 from dataclasses import dataclass
 
+import gradio as gr
 import numpy as np
 import torch
 from torch import Tensor
 
 from vae_demo import latent
 from vae_demo.twins import Twins
-from vae_demo.ui.exhibit import Exhibit, Payload, RequestError, packed, picture, whole
+from vae_demo.ui.exhibit import Payload, RequestError, exhibit, packed, picture, whole
 from vae_demo.ui.sample import MAX_COUNT, MAX_SEED, noise
 
 MIN_STEPS, MAX_STEPS = 3, 20
@@ -19,7 +20,7 @@ PATHS = {"lerp": latent.lerp, "slerp": latent.slerp}
 START, END = 1, 0
 
 
-def interpolate_tab(twins: Twins) -> Exhibit:
+def interpolate_tab(twins: Twins) -> gr.HTML:
     """Two ends, the strips between them and the animation; one request brings all of it."""
 
     def interpolate(payload: Payload) -> Payload:
@@ -30,7 +31,7 @@ def interpolate_tab(twins: Twins) -> Exhibit:
             raise RequestError("error.request")
         return walk(twins, end_point(twins, start), end_point(twins, end), steps, str(path))
 
-    return Exhibit(
+    return exhibit(
         "interpolate", [interpolate], start=START, end=END, digits=len(twins.digits.labels)
     )
 

@@ -1,19 +1,20 @@
 """Sample: one noise, two decoders; only one of them was taught what the noise looks like."""
 
+import gradio as gr
 import torch
 from torch import Tensor
 
 from vae_demo import latent
 from vae_demo.latent_map import Codes
 from vae_demo.twins import Twins
-from vae_demo.ui.exhibit import Exhibit, Payload, number, packed, whole
+from vae_demo.ui.exhibit import Payload, exhibit, number, packed, whole
 
 MAX_COUNT = 100
 MAX_SEED = 2**31 - 1
 MAX_TEMPERATURE = 2.0
 
 
-def sample_tab(twins: Twins) -> Exhibit:
+def sample_tab(twins: Twins) -> gr.HTML:
     """Two grids from one noise; its server function answers each movement of the slider."""
 
     def sample(payload: Payload) -> Payload:
@@ -22,7 +23,7 @@ def sample_tab(twins: Twins) -> Exhibit:
 
     sides = zip(("left", "right"), ("ae", "vae"), strict=True)
     spreads = {side: code_spread(twins.digits.codes[name]) for side, name in sides}
-    return Exhibit("sample", [sample], spreads=spreads)
+    return exhibit("sample", [sample], spreads=spreads)
 
 
 def noise(twins: Twins, payload: Payload, count: int) -> Tensor:
