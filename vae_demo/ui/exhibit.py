@@ -76,7 +76,7 @@ def answer(function: ServerFunction) -> Callable[[Any], Payload]:
             return {"error": "error.server"}
 
     # Gradio reads the signature to see how many arguments the browser sends.
-    del guarded.__wrapped__  # type: ignore[attr-defined]
+    del guarded.__wrapped__
     return guarded
 
 
