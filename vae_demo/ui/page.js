@@ -90,7 +90,11 @@ window.vaeDemo = (() => {
     return (255 << 24) | (b << 16) | (g << 8) | r;
   });
 
-  const bytes = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  function bytes(base64) {
+    const text = atob(base64), result = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) result[i] = text.charCodeAt(i);
+    return result;
+  }
 
   // Paint grey bytes onto a canvas of that many pixels; CSS scales it crisply.
   function paint(canvas, grey, offset = 0) {
