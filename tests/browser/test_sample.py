@@ -4,8 +4,14 @@ from typing import Any
 
 from tests.browser.conftest import Open
 
-TILES = """side => [...document.querySelectorAll(`[data-testid=samples-${side}] canvas`)].map(
-    c => c.getContext('2d').getImageData(0, 0, 28, 28).data.join())"""
+# One canvas a side, a button over each tile, one pixel between them.
+TILES = """side => {
+  const count = document.querySelectorAll(`[data-testid=samples-${side}] button`).length;
+  const context = document.querySelector(`[data-testid=samples-${side}] canvas`).getContext('2d');
+  const columns = Math.ceil(Math.sqrt(count));
+  return Array.from({ length: count }, (_, i) =>
+    context.getImageData(29 * (i % columns), 29 * Math.floor(i / columns), 28, 28).data.join());
+}"""
 
 
 def tiles(page: Any, side: str) -> list[str]:

@@ -135,7 +135,7 @@ function write() {
     const missing = what === "drawing" && !vaeDemo.drawing;
     const box = pick(name).closest(".end");
     pick(name).value = what === "digit" ? String(end.class ?? classes[name] ?? "") : what;
-    const key = missing ? "nothing" : what;
+    const key = missing ? "nothing" : what === "digit" && !props.originals ? "rebuilt" : what;
     box.querySelector(".note").textContent = vaeDemo.text("interpolate.note." + key, { digit: end.digit ?? "…", seed: end.seed });
     box.querySelector("canvas").classList.toggle("missing", missing);
     another(name).textContent = vaeDemo.text(what === "drawing" ? "interpolate.draw" : "interpolate.another");

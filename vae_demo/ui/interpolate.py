@@ -32,7 +32,12 @@ def interpolate_tab(twins: Twins) -> gr.HTML:
         return walk(twins, end_point(twins, start), end_point(twins, end), steps, str(path))
 
     return exhibit(
-        "interpolate", [interpolate], start=START, end=END, digits=len(twins.digits.labels)
+        "interpolate",
+        [interpolate],
+        start=START,
+        end=END,
+        digits=len(twins.digits.labels),
+        originals=twins.originals is not None,
     )
 
 

@@ -6,7 +6,7 @@ const $ = (selector) => element.querySelector(selector);
 const SIDES = ["left", "right"];
 const COUNTS = [4, 9, 16, 25, 36, 49, 64, 100];
 const MAX_SEED = 2 ** 31 - 1;
-const GAP = 2; // CSS pixels
+const GAP = 1, PITCH = 28 + GAP; // pixels of the canvas
 const narrow = matchMedia("(max-width: 700px)").matches;
 const DEFAULT = { count: narrow ? 16 : 25, seed: 1, temperature: 1 };
 
@@ -24,6 +24,7 @@ let columns = 1;
 let picked = null; // index of a tile
 
 // Tiles ------------------------------------------------------------------------------------------
+// All pictures of a side are one canvas, quick to repaint; a transparent button lies on each.
 const side = (name) => $(".side[data-side=" + name + "]");
 const cells = Object.fromEntries(SIDES.map((name) => [name, side(name).querySelector(".cells")]));
 const tiles = (index) => SIDES.map((name) => cells[name].children[index]).filter(Boolean);
@@ -39,14 +40,14 @@ function lay(count) {
     while (group.children.length > count) group.lastChild.remove();
     while (group.children.length < count) {
       const tile = document.createElement("button");
-      const canvas = document.createElement("canvas");
-      canvas.width = canvas.height = 28;
-      tile.append(canvas);
       name(tile, group.children.length);
-      tile.tabIndex = group.children.length ? -1 : 0;
       tile.setAttribute("aria-pressed", "false");
       group.append(tile);
     }
+    [...group.children].forEach((tile, i) => { tile.tabIndex = i ? -1 : 0; });
+    const canvas = group.previousElementSibling;
+    canvas.width = columns * PITCH - GAP;
+    canvas.height = Math.ceil(count / columns) * PITCH - GAP;
   }
   if (picked !== null && picked >= count) pick(null);
   fit();
@@ -54,16 +55,35 @@ function lay(count) {
 
 // As large as whole screen pixels allow; the wall around the tiles keeps its size.
 function fit() {
-  const rows = Math.ceil(cells.left.children.length / columns);
   for (const group of Object.values(cells)) {
+    const canvas = group.previousElementSibling;
     const { clientWidth, clientHeight } = group.parentElement;
     if (!clientWidth) return; // another tab is open
-    const room = Math.min((clientWidth + GAP) / columns, (clientHeight + GAP) / rows) - GAP;
-    group.style.setProperty("--columns", columns);
-    group.style.setProperty("--tile", vaeDemo.crisp(28, room) + "px");
+    const width = vaeDemo.crisp(canvas.width, Math.min(clientWidth, clientHeight));
+    group.parentElement.style.setProperty("--pixel", width / canvas.width + "px");
+    group.parentElement.style.setProperty("--columns", columns);
+    canvas.style.width = width + "px";
   }
 }
 new ResizeObserver(fit).observe(cells.left.parentElement);
+
+function paint(canvas, grey, count) {
+  const { width, height } = canvas;
+  const wall = new Uint8Array(width * height);
+  for (let i = 0; i < count; i++) {
+    const corner = Math.floor(i / columns) * PITCH * width + (i % columns) * PITCH;
+    for (let y = 0; y < 28; y++) {
+      const row = i * 784 + y * 28;
+      wall.set(grey.subarray(row, row + 28), corner + y * width);
+    }
+  }
+  vaeDemo.paint(canvas, wall);
+  const context = canvas.getContext("2d");
+  for (let x = 28; x < width; x += PITCH) context.clearRect(x, 0, GAP, height);
+  for (let y = 28; y < height; y += PITCH) context.clearRect(0, y, width, GAP);
+  const rest = (count % columns) * PITCH;
+  if (rest) context.clearRect(rest, height - 28, width - rest, 28);
+}
 
 // Both models ------------------------------------------------------------------------------------
 function show(answer, asked) {
@@ -71,8 +91,7 @@ function show(answer, asked) {
   if (answer.error) return;
   lay(asked.count);
   for (const name of SIDES) {
-    const grey = vaeDemo.bytes(answer[name]);
-    [...cells[name].children].forEach((tile, i) => vaeDemo.paint(tile.firstChild, grey, i * 784));
+    paint(side(name).querySelector("canvas"), vaeDemo.bytes(answer[name]), asked.count);
     side(name).querySelector(".noise").textContent = answer.spread.toFixed(1);
   }
 }
