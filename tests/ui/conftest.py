@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import gradio as gr
 import pytest
@@ -15,6 +16,14 @@ from vae_demo.twins import Twins
 from vae_demo.ui.app import build_app, launch_options
 
 COUNT = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let Gradio use what pandas deprecates: it does so after each queued call."""
+    gradio_and_pandas = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(gradio_and_pandas)
 
 
 @pytest.fixture(scope="session")

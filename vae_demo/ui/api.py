@@ -11,6 +11,7 @@ people who draw: those are answered unqueued.
 
 import base64
 import binascii
+import inspect
 import logging
 import math
 import reprlib
@@ -20,10 +21,12 @@ from typing import Any, Literal, TypedDict, TypeVar
 
 import gradio as gr
 import torch
+from gradio.block_function import BlockFunction
+from gradio.components.api_component import Api
 from gradio.events import api
 from torch import Tensor
 
-from vae_demo import latent, latent_map
+from vae_demo import latent_map
 from vae_demo.images import (
     COORDINATE_MAX,
     FILE_BYTES_MAX,
@@ -38,16 +41,14 @@ from vae_demo.images import (
 )
 from vae_demo.twins import Twins
 from vae_demo.ui.draw import rebuild
+from vae_demo.ui.interpolate import PATHS
+from vae_demo.ui.sample import MAX_COUNT, MAX_SEED, MAX_TEMPERATURE, noise
 
 log = logging.getLogger(__name__)
 
 PLACES = 2  # requests answered at a time
-COUNT_MAX = 64
-SEED_MAX = 2**32 - 1
-TEMPERATURE_MAX = 5.0
 STEPS_MAX = 64
 NEIGHBOURS_MAX = 50
-PATHS = {"lerp": latent.lerp, "slerp": latent.slerp}
 
 Picture = list[list[list[float]]] | str | int
 Result = TypeVar("Result")
@@ -101,6 +102,49 @@ class Location(TypedDict):
     vae: Place
 
 
+class Blocks(gr.Blocks):
+    """Blocks that hand the arguments of an API call over as they came, and keep none of it.
+
+    Gradio itself would download what looks like a file on another host, and hold the last arguments
+    and answers of 10,000 callers in memory, however large.
+    """
+
+    async def preprocess_data(
+        self, block_fn: BlockFunction, inputs: list[Any], *others: Any, **options: Any
+    ) -> list[Any]:
+        if is_endpoint(block_fn):
+            return complete(block_fn.fn, inputs)
+        return await super().preprocess_data(block_fn, inputs, *others, **options)
+
+    async def postprocess_data(
+        self, block_fn: BlockFunction, predictions: Any, *others: Any, **options: Any
+    ) -> list[Any]:
+        if is_endpoint(block_fn):
+            return [predictions]
+        return await super().postprocess_data(block_fn, predictions, *others, **options)
+
+
+def is_endpoint(block_fn: BlockFunction) -> bool:
+    return bool(block_fn.outputs) and all(isinstance(block, Api) for block in block_fn.outputs)
+
+
+def complete(endpoint: Any, inputs: list[Any]) -> list[Any]:
+    """The arguments that came, and the defaults of those left out.
+
+    Raises:
+        gr.Error: too few or too many.
+    """
+    signature = inspect.signature(endpoint)
+    try:
+        bound = signature.bind(*inputs)
+    except TypeError as error:
+        takes = ", ".join(signature.parameters)
+        reason = f"{endpoint.__name__} takes {takes}; {len(inputs)} came: {error}."
+        raise gr.Error(reason, print_exception=False) from None
+    bound.apply_defaults()
+    return list(bound.args)
+
+
 class ArgumentError(ValueError):
     """An argument does not fit; the message says what came, what was expected and what to do."""
 
@@ -136,21 +180,23 @@ reconstruction_nats and, for the VAE, kl_nats. A blank picture is no error: blan
     def sample(count: int = 16, seed: int = 0, temperature: float = 1.0) -> Pictures:
         """Draw codes from the prior N(0, temperature² I) and decode them with both models.
 
-        Both are fed the same noise. The same seed gives the same pictures, and a larger count only
-        adds to them. Pictures are base64 PNGs, 28×28 px, grey, ink white.
+        Both are fed the same noise, and the page shows the same pictures for the same seed. A
+        larger count begins with the same codes. Pictures are base64 PNGs, 28×28 px, grey, ink
+        white.
 
         Args:
-            count: how many pictures, 1 to 64.
-            seed: of the noise, 0 to 4294967295.
-            temperature: standard deviation of the codes, 0 to 5; 1 is the prior itself.
+            count: how many pictures, 1 to 100.
+            seed: of the noise, 0 to 2147483647.
+            temperature: standard deviation of the codes, 0 to 2; 1 is the prior itself.
 
         Returns:
             ae and vae: a list of count pictures each.
         """
-        generator = torch.Generator().manual_seed(as_whole(seed, "seed", 0, SEED_MAX))
-        count = as_whole(count, "count", 1, COUNT_MAX)
-        temperature = as_number(temperature, "temperature", 0, TEMPERATURE_MAX)
-        z = latent.prior(count, twins.ae.latent_size, generator, temperature)
+        settings = {
+            "seed": as_whole(seed, "seed", 0, MAX_SEED),
+            "temperature": as_number(temperature, "temperature", 0, MAX_TEMPERATURE),
+        }
+        z = noise(twins, settings, as_whole(count, "count", 1, MAX_COUNT))
         return decoded(twins, {"ae": z, "vae": z})
 
     def interpolate(
@@ -250,7 +296,9 @@ def as_number(value: Any, name: str, low: float, high: float) -> float:
         ArgumentError: something else.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ArgumentError(f"{name} is {shown(value)}; expected a number from {low} to {high}.")
+        raise ArgumentError(
+            f"{name} is {shown(value)}; expected a number from {low:g} to {high:g}."
+        )
     return float(value)
 
 
