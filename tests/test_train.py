@@ -141,13 +141,13 @@ def test_a_full_disk_is_reported_and_leaves_the_epoch_before(unfinished, monkeyp
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_epoch_before(tmp_path, monkeypatch):
-    kind, objective, epochs, lr = train.RECIPES["ae"]
+    recipe = train.RECIPES["ae"]
 
     def breaking(model, x, labels, generator, progress):
-        parts = objective(model, x, labels, generator, progress)
+        parts = recipe.objective(model, x, labels, generator, progress)
         return {key: value * (math.nan if progress > 0.5 else 1) for key, value in parts.items()}
 
-    monkeypatch.setitem(train.RECIPES, "ae", (kind, breaking, epochs, lr))
+    monkeypatch.setitem(train.RECIPES, "ae", recipe._replace(objective=breaking))
     path = tmp_path / "ae.resume.safetensors"
     with pytest.raises(TrainingError) as caught:
         short_run(tmp_path, "ae")
@@ -175,15 +175,15 @@ def test_a_seed_decides_every_weight(tmp_path, uninterrupted):
 
 
 def test_each_epoch_has_its_own_order_and_noise(tmp_path, monkeypatch):
-    kind, objective, epochs, lr = train.RECIPES["judge"]
+    recipe = train.RECIPES["judge"]
     seen = []
 
-    @wraps(objective)
+    @wraps(recipe.objective)
     def watching(model, x, labels, generator, progress):
         seen.append((generator.initial_seed(), tuple(labels.tolist())))
-        return objective(model, x, labels, generator, progress)
+        return recipe.objective(model, x, labels, generator, progress)
 
-    monkeypatch.setitem(train.RECIPES, "judge", (kind, watching, epochs, lr))
+    monkeypatch.setitem(train.RECIPES, "judge", recipe._replace(objective=watching))
     short_run(tmp_path, "judge")
     noise, order = zip(*seen[::STEPS], strict=True)
     assert len(set(noise)) == len(set(order)) == EPOCHS
@@ -264,9 +264,9 @@ def test_the_kl_term_is_warmed_up(x, generator, progress, share):
 
 @pytest.mark.parametrize("name", train.RECIPES)
 def test_every_objective_teaches_every_weight(x, generator, name):
-    kind, objective, _, _ = train.RECIPES[name]
-    model = kind()
-    parts = objective(model, x, torch.arange(6), generator, 1.0)
+    recipe = train.RECIPES[name]
+    model = recipe.model()
+    parts = recipe.objective(model, x, torch.arange(6), generator, 1.0)
     torch.stack(list(parts.values())).sum().backward()
     assert [key for key, p in model.named_parameters() if p.grad is None] == []
 
@@ -279,6 +279,14 @@ def test_random_affine_bends_each_picture_its_own_way_and_keeps_its_range(x):
     assert bent.shape == x.shape
     assert 0 <= bent.min() < bent.max() <= 1
     assert not torch.equal(bent[0], bent[1])
+
+
+def test_the_last_quarter_of_a_run_sees_mnist_as_it_is(x):
+    generator = torch.Generator().manual_seed(0)
+    early, late = (train.bent_less_and_less(x, generator, progress) for progress in (0.0, 0.75))
+    assert late is x
+    same = [torch.equal(a, b) for a, b in zip(early, x, strict=True)]
+    assert not all(same)
 
 
 def test_measure_averages_over_all_pictures():
