@@ -371,6 +371,8 @@ def test_the_command_writes_what_load_reads(
     assert np.array_equal(digits.labels, labels)
     assert digits.codes["vae"].n_neighbors == digits.card["umap"]["n_neighbors"] == 7
     assert digits.card["figures"].keys() == {"ae", "vae"}
+    assert "--n-neighbors 7 " in digits.card["command"]
+    assert str(tmp_path) not in digits.card["command"]
     assert "MB" in capsys.readouterr().out
 
 

@@ -11,8 +11,6 @@ import argparse
 import io
 import json
 import math
-import shlex
-import sys
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -46,7 +44,7 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-# umap-learn's own 5 blurs neighbourhoods: trustworthiness .93 at 5, .955 at 20, .97 at 40.
+# umap-learn's own 5 blurs neighbourhoods: the VAE map's trustworthiness is .914 at 5, .963 at 40.
 NEGATIVE_SAMPLES = 40
 
 Points = NDArray[np.float32]
@@ -346,7 +344,7 @@ def orient(points: Points, onto: Points) -> Points:
 
 
 def figures(codes: Codes, labels: NDArray[np.uint8]) -> dict[str, float]:
-    """How true a map is to its codes, each in 0 … 1.
+    """How true a map is to its codes, each in 0 … 1. Takes 2.6 GB of memory for 10,000 codes.
 
     Returns:
         trustworthiness: of the 5 nearest points on the map, how near their codes are (Venna &
@@ -374,7 +372,6 @@ def build(
     min_dist: float = 0.1,
     negative_samples: int = NEGATIVE_SAMPLES,
     seed: int = 1,
-    command: str = "",
 ) -> EncodedDigits:
     """Encode the test digits with the twins in a folder and lay them out.
 
@@ -399,7 +396,8 @@ def build(
             f"{name}_weights_sha256": checkpoints.read_card(name, folder)["weights_sha256"]
             for name in MODELS
         },
-        "command": command,
+        "command": f"{COMMAND} --n-neighbors {n_neighbors} --min-dist {min_dist:g} "
+        f"--negative-samples {negative_samples} --seed {seed}",
         "versions": {name: version(name) for name in ("umap-learn", "numpy", "torch")},
         "figures": {},
     }
@@ -445,7 +443,6 @@ def main() -> None:
             min_dist=arguments.min_dist,
             negative_samples=arguments.negative_samples,
             seed=arguments.seed,
-            command=shlex.join(["python", "-m", "vae_demo.latent_map", *sys.argv[1:]]),
         )
     except (CheckpointError, data.DataError) as error:
         parser.exit(1, f"{error}\n")
