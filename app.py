@@ -25,6 +25,8 @@ def main() -> None:
     torch.set_num_threads(1)
     try:
         device = torch.device(arguments.device) if arguments.device else best_device()
+        if device.type not in ("cuda", "mps", "cpu"):
+            sys.exit(f"Cannot start on the device {arguments.device!r}: use cuda, mps or cpu.")
         twins = load_twins(arguments.checkpoints, device, arguments.data)
     except (CheckpointError, DataError, RuntimeError) as error:
         sys.exit(f"Cannot start: {error}")

@@ -74,7 +74,7 @@ def test_dark_is_a_click_away_and_is_remembered(open_page: Open) -> None:
     page.locator("button.theme").click()
     assert page.evaluate("window.vaeDemo.isDark()")
     page.reload()
-    page.wait_for_function("() => window.vaeDemo.isDark()")
+    page.wait_for_function("() => window.vaeDemo?.isDark()")
 
 
 @pytest.mark.parametrize("tab", TABS)

@@ -63,9 +63,7 @@ def launch_options(twins: Twins) -> dict[str, Any]:
     script = (HERE / "page.js").read_text(encoding="utf-8")
     return {
         "theme": gr.themes.Base(font=FONTS, font_mono=("ui-monospace", "Consolas", "monospace")),
-        "css_paths": [
-            HERE / f"{name}.css" for name in ("page", "draw", "sample", "interpolate", "map")
-        ],
+        "css_paths": [HERE / f"{name}.css" for name in STYLES],
         "head": f"<script>window.vaeDemoConfig = {shared};\n{script}</script>",
         "app_kwargs": {
             "middleware": [

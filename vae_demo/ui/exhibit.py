@@ -114,7 +114,7 @@ def picture(payload: Payload, twins: Twins) -> Tensor:
     """
     if isinstance(strokes := payload.get("strokes"), list):
         try:
-            pens = [np.asarray(s, dtype=np.float32).reshape(-1, 2) for s in strokes]
+            pens = [np.asarray(s, dtype=np.float64).reshape(-1, 2) for s in strokes]
         except (ValueError, TypeError):
             raise RequestError("error.request") from None
         return render_strokes(pens, least_extent=TAP)[None]
