@@ -191,7 +191,6 @@ GOOD = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # of 1e300 to float32
 def test_server_functions_survive_anything(
     http: httpx.Client,
     server_functions: dict[tuple[str, str], int],
