@@ -1,4 +1,4 @@
-"""python benchmarks/live_drawing.py: one step of live drawing, on the server and in the browser.
+"""python -m benchmarks.live_drawing: one step of live drawing, on the server and in the browser.
 
 Server: everything between request and answer (render, encode, decode, numbers, packing) over the
 bare forward passes of both models, alternated in one run. Browser: from the dispatch of a pointer

@@ -1,4 +1,4 @@
-"""python benchmarks/load.py: many people drawing at once, each one stroke step a second.
+"""python -m benchmarks.load: many people drawing at once, each one stroke step a second.
 
 Measures from sending a step to holding the whole answer, with one step of a person in flight at a
 time, as on the page. Server and people share the processor, so a quiet machine matters. Asks

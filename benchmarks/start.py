@@ -1,4 +1,4 @@
-"""python benchmarks/start.py: how long from `python app.py` to the first page.
+"""python -m benchmarks.start: how long from `python app.py` to the first page.
 
 Compared, in the same run, with a bare `import gradio, torch` in a fresh interpreter; alternated, so
 that a busy minute slows both.

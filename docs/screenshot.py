@@ -1,4 +1,4 @@
-"""python docs/screenshot.py: start the app and picture its four tabs for the README."""
+"""python -m docs.screenshot: start the app and picture its four tabs for the README."""
 
 import io
 import shutil
