@@ -8,6 +8,15 @@ from vae_demo import checkpoints, data
 from vae_demo.models import Autoencoder, Judge
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests are marked, and run last: Playwright leaves an event loop running in this
+    thread, beside which `asyncio.run` refuses to work."""
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker("browser")
+    items.sort(key=lambda item: "browser" in item.keywords)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """The same sums in the same order on every machine, and no fight over its processors."""

@@ -26,12 +26,6 @@ ARGUMENTS = [
 Open = Callable[..., Any]  # open_page(path, **context options) → page
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker("browser")
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Chromium, or a skip that says what is missing; in CI, where it is installed, a failure."""
@@ -132,6 +126,17 @@ def wait_for_change(page: Any, test_id: str, before: list[int]) -> list[int]:
             return now
         page.wait_for_timeout(25)
     pytest.fail(f"{test_id} did not change")
+
+
+def wait_for_calm(page: Any, test_id: str) -> list[int]:
+    """The canvas' pixels once they have stayed the same for a fifth of a second."""
+    before = pixels(page, test_id)
+    for _ in range(50):
+        page.wait_for_timeout(200)
+        if (now := pixels(page, test_id)) == before:
+            return now
+        before = now
+    pytest.fail(f"{test_id} does not come to rest")
 
 
 def is_blank(values: list[int]) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser.conftest import Open, is_blank, pixels, wait_for_change
+from tests.browser.conftest import Open, is_blank, pixels, wait_for_calm, wait_for_change
 from vae_demo.ui.draw import EXAMPLES
 
 PICTURES = ("seen", "rebuilt-left", "rebuilt-right")
@@ -126,7 +126,7 @@ def test_a_picture_is_read_and_a_wrong_file_keeps_the_drawing(open_page: Open) -
     start_clear(page)
     draw(page, 3)
     page.wait_for_function("() => window.vaeDemo.drawing?.strokes?.length === 1")
-    drawn = pixels(page, "seen")
+    drawn = wait_for_calm(page, "seen")
 
     page.get_by_test_id("upload").set_input_files(
         {"name": "not.png", "mimeType": "image/png", "buffer": b"no picture at all"}

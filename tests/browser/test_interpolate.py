@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.browser.conftest import Open, pixels
+from tests.browser.conftest import Open, pixels, wait_for_calm
 
 ROW = """row => [...document.querySelectorAll(`[data-testid=strip-${row}] canvas`)].map(
     c => c.getContext('2d').getImageData(0, 0, 28, 28).data.join())"""
@@ -81,8 +81,7 @@ def test_my_drawing_is_an_end(open_page: Open) -> None:
     page = open_page("/?lang=en", reduced_motion="reduce")
     page.get_by_test_id("example-6").click()
     page.wait_for_function("() => window.vaeDemo.drawing?.strokes?.length")
-    page.wait_for_timeout(300)
-    seen = pixels(page, "seen")
+    seen = wait_for_calm(page, "seen")
     page.locator("#tab-interpolate").click()
     painted(page)
     assert page.get_by_test_id("start-kind").input_value() == "drawing"
