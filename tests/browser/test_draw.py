@@ -104,21 +104,10 @@ def test_a_finger_draws_and_the_page_does_not_scroll(open_page: Open) -> None:
     send("touchStart", path[:1])
     for place in path[1:]:
         send("touchMove", [place])
-    before = pixels(page, "rebuilt-right")
-    assert is_blank(before) or len(set(before)) > 1
     page.wait_for_function("() => window.vaeDemo.drawing?.strokes?.[0]?.length > 10")
     send("touchEnd", [])
     assert page.evaluate("scrollY") == 0
     assert not is_blank(pixels(page, "rebuilt-right"))
-
-
-@pytest.mark.parametrize("digit", range(10))
-def test_each_example_is_seen_as_it_was_drawn(open_page: Open, digit: int) -> None:
-    from vae_demo import checkpoints, render_strokes
-
-    points = [np.array(stroke).reshape(-1, 2) for stroke in DIGITS[digit]]
-    judge = checkpoints.load("judge")
-    assert judge(render_strokes(points)[None]).argmax().item() == digit
 
 
 def test_a_picture_is_read_and_a_wrong_file_keeps_the_drawing(open_page: Open) -> None:
