@@ -95,6 +95,17 @@ def test_a_projector_shows_each_tab_without_scrolling(open_page: Open, tab: str)
     assert page.evaluate("document.documentElement.scrollHeight") <= 768
 
 
+def test_the_api_button_lists_the_four_endpoints(browser: Any, address: str) -> None:
+    # Not through open_page: Gradio's page on the API asks for its parts that are switched off.
+    page = browser.new_page()
+    page.goto(f"{address}/?lang=en")
+    page.get_by_test_id("api").click()
+    page.locator(".api-docs .api-name").first.wait_for()
+    names = {name.strip('"') for name in page.locator(".api-docs .api-name").all_inner_texts()}
+    assert names == {"/reconstruct", "/sample", "/interpolate", "/locate"}
+    page.close()
+
+
 def test_one_visitor_does_not_see_anothers_drawing(open_page: Open) -> None:
     first, second = open_page(), open_page()
     first.get_by_test_id("example-1").click()

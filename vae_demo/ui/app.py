@@ -74,7 +74,7 @@ def launch_options(twins: Twins) -> dict[str, Any]:
         },
         "enable_monitoring": False,
         "show_error": True,  # else a call with too few arguments fails without a word
-        "footer_links": [],  # the masthead links to the API
+        "footer_links": ["api"],  # hidden; the masthead clicks it
         "ssr_mode": False,
     }
 

@@ -27,6 +27,9 @@ const language = element.querySelector("[data-testid=language]");
 language.value = vaeDemo.language;
 language.addEventListener("change", () => vaeDemo.speak(language.value));
 
+// Gradio's own page on the API opens from its footer only, which page.css hides.
+element.querySelector(".api").addEventListener("click", () => document.querySelector("footer .show-api").click());
+
 const device = element.querySelector(".device");
 device.textContent = vaeDemo.config.device;
 
