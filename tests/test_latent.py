@@ -107,7 +107,7 @@ def test_posterior_refuses_unequal_shapes() -> None:
 
 @pytest.mark.parametrize("path", [latent.lerp, latent.slerp])
 @pytest.mark.parametrize("steps", [2, 3, 10])
-def test_ends_are_exact(path, steps: int) -> None:  # type: ignore[no-untyped-def]
+def test_ends_are_exact(path, steps: int) -> None:
     for a, b in latent.prior(200, 16, seeded()).view(100, 2, 16):
         walked = path(a, b, steps)
         assert walked.shape == (steps, 16)
@@ -116,13 +116,13 @@ def test_ends_are_exact(path, steps: int) -> None:  # type: ignore[no-untyped-de
 
 
 @pytest.mark.parametrize("path", [latent.lerp, latent.slerp])
-def test_the_way_back_is_the_way(path) -> None:  # type: ignore[no-untyped-def]
+def test_the_way_back_is_the_way(path) -> None:
     a, b = latent.prior(2, 16, seeded())
     assert torch.allclose(path(b, a, 9).flip(0), path(a, b, 9), atol=1e-6)
 
 
 @pytest.mark.parametrize("path", [latent.lerp, latent.slerp])
-def test_arguments_stay_as_they_were(path) -> None:  # type: ignore[no-untyped-def]
+def test_arguments_stay_as_they_were(path) -> None:
     a, b = latent.prior(2, 16, seeded())
     copies = a.clone(), b.clone()
     path(a, b, 5).zero_()
@@ -176,14 +176,14 @@ def test_slerp_does_not_jump_where_it_turns_into_the_line() -> None:
 
 @pytest.mark.parametrize("path", [latent.lerp, latent.slerp])
 @pytest.mark.parametrize("steps", [1, 0, -3])
-def test_paths_need_two_steps(path, steps: int) -> None:  # type: ignore[no-untyped-def]
+def test_paths_need_two_steps(path, steps: int) -> None:
     with pytest.raises(ValueError, match=f"at least 2 steps.* got {steps}"):
         path(torch.zeros(2), torch.ones(2), steps)
 
 
 @pytest.mark.parametrize("path", [latent.lerp, latent.slerp])
 @pytest.mark.parametrize(("a", "b"), [((2,), (3,)), ((1, 2), (1, 2)), ((), ())])
-def test_paths_need_two_codes(path, a, b) -> None:  # type: ignore[no-untyped-def]
+def test_paths_need_two_codes(path, a, b) -> None:
     with pytest.raises(ValueError, match=r"one shape \(Z,\)"):
         path(torch.zeros(a), torch.zeros(b), 3)
 

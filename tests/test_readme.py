@@ -58,8 +58,8 @@ def test_the_python_example_runs() -> None:
     image[10:40, 18:22] = 255
     names = {"vae_demo": vae_demo, "image": image, "strokes": [np.array([[1, 1], [2, 9]])]}
     exec(code, names)
-    assert names["x"].shape == (1, 28, 28)  # type: ignore[attr-defined]
-    assert names["logits"].shape == (1, 1, 28, 28)  # type: ignore[attr-defined]
+    assert names["x"].shape == (1, 28, 28)
+    assert names["logits"].shape == (1, 1, 28, 28)
 
 
 def test_the_tree_names_what_is_there() -> None:
