@@ -26,6 +26,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from vae_demo import checkpoints, data
+from vae_demo.latent import BLOCK_ROWS, sample_posterior
 from vae_demo.losses import bernoulli_nats, kl_nats
 from vae_demo.models import Autoencoder, Judge, VariationalAutoencoder, best_device
 
@@ -63,8 +64,7 @@ def vae_loss(
 ) -> Parts:
     """−ELBO (Kingma & Welling 2014, equation 3); the KL is warmed up (Sønderby et al. 2016)."""
     mean, logvar = (t.float() for t in model.posterior(x))
-    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-    logits = model.decode(mean + (0.5 * logvar).exp() * noise)
+    logits = model.decode(sample_posterior(mean, logvar, generator))
     beta = min(1.0, progress / KL_WARMUP)
     return {
         "reconstruction": bernoulli_nats(logits.float(), x).mean(),
@@ -275,7 +275,7 @@ def measure(
     """The figures of a card, on all test digits: nats per picture, squared error per pixel."""
     generator = torch.Generator(images.device).manual_seed(seed)
     totals: dict[str, float] = {}
-    for chosen in torch.arange(len(images)).split(1000):
+    for chosen in torch.arange(len(images)).split(10 * BLOCK_ROWS):  # no drawn noise is left over
         x = images[chosen].float() / 255
         if isinstance(model, Judge):
             values = {"accuracy": (model(x).argmax(1) == labels[chosen]).float()}
@@ -287,8 +287,7 @@ def measure(
             }
         if isinstance(model, VariationalAutoencoder):
             mean, logvar = model.posterior(x)
-            noise = torch.randn(mean.shape, generator=generator, device=x.device)
-            logits = model.decode(mean + (0.5 * logvar).exp() * noise)
+            logits = model.decode(sample_posterior(mean, logvar, generator))
             values["reconstruction_nats"] = bernoulli_nats(logits, x)
             values["kl_nats"] = kl_nats(mean, logvar).sum(1)
             values["negative_elbo_nats"] = values["reconstruction_nats"] + values["kl_nats"]
