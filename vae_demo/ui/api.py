@@ -31,7 +31,6 @@ from vae_demo.images import (
     COORDINATE_MAX,
     FILE_BYTES_MAX,
     POINTS_MAX,
-    SIDE_PX,
     STROKES_MAX,
     ImageError,
     open_image,
@@ -40,7 +39,7 @@ from vae_demo.images import (
     render_strokes,
 )
 from vae_demo.twins import Twins
-from vae_demo.ui.draw import rebuild
+from vae_demo.ui.draw import answers
 from vae_demo.ui.interpolate import PATHS
 from vae_demo.ui.sample import MAX_COUNT, MAX_SEED, MAX_TEMPERATURE, noise
 
@@ -167,15 +166,10 @@ def add_endpoints(twins: Twins) -> None:
 reconstruction_nats and, for the VAE, kl_nats. A blank picture is no error: blank is true.
         """
         x = as_picture(picture, "picture", twins)
-        answer = rebuild(twins, x)
-        if answer.get("blank"):
+        if not x.any():
             return {"blank": True, "x": encoded(x)[0], "ae": None, "vae": None}
-        return {
-            "blank": False,
-            "x": encoded(x)[0],
-            "ae": rebuilt(answer["left"]),
-            "vae": rebuilt(answer["right"]),
-        }
+        ae, vae = answers(twins, x)
+        return {"blank": False, "x": encoded(x)[0], "ae": rebuilt(ae), "vae": rebuilt(vae)}
 
     def sample(count: int = 16, seed: int = 0, temperature: float = 1.0) -> Pictures:
         """Draw codes from the prior N(0, temperature² I) and decode them with both models.
@@ -425,12 +419,11 @@ def decoded(twins: Twins, codes: dict[str, Tensor]) -> Pictures:
     return {"ae": encoded(ae), "vae": encoded(vae)}
 
 
-def rebuilt(side: dict[str, Any]) -> Rebuilt:
-    """One model's part of the page's answer, its raw picture made a PNG."""
-    raw = torch.frombuffer(bytearray(base64.b64decode(side["picture"])), dtype=torch.uint8)
+def rebuilt(answer: dict[str, Any]) -> Rebuilt:
+    """One model's answer, its picture made a PNG."""
     return {
-        "x_hat": encoded(raw.view(1, 1, SIDE_PX, SIDE_PX) / 255)[0],
-        "squared_error": side["squared_error"],
-        "reconstruction_nats": side["reconstruction_nats"],
-        "kl_nats": side.get("kl_nats"),
+        "x_hat": encoded(answer["x_hat"])[0],
+        "squared_error": answer["squared_error"],
+        "reconstruction_nats": answer["reconstruction_nats"],
+        "kl_nats": answer.get("kl_nats"),
     }

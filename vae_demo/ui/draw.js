@@ -72,7 +72,6 @@ function show(answer, asked) {
     const [side, name] = cell.dataset.number.split(".");
     cell.textContent = blank ? "" : answer[side][name].toFixed(DIGITS[name]);
   }
-  element.firstElementChild.classList.toggle("blank", blank);
   vaeDemo.drawing = blank ? null : asked;
   vaeDemo.send("drawing", vaeDemo.drawing);
 }

@@ -22,20 +22,29 @@ def draw_tab(twins: Twins) -> gr.HTML:
 
 
 def rebuild(twins: Twins, x: Tensor) -> Payload:
-    """Both models' answer to a picture x (1, 1, 28, 28), with the numbers shown beside it."""
+    """Both models' answer to a picture x (1, 1, 28, 28), packed for the page."""
     if not x.any():
         return {"blank": True}
+    sides = {
+        side: {"picture": packed(rebuilt.pop("x_hat")), **rebuilt}
+        for side, rebuilt in zip(("left", "right"), answers(twins, x), strict=True)
+    }
+    return {"seen": packed(x), **sides}
+
+
+def answers(twins: Twins, x: Tensor) -> tuple[Payload, Payload]:
+    """What the AE and the VAE rebuild, `x_hat` (1, 1, 28, 28), and the numbers shown beside it."""
     x = x.to(twins.device)
     mean, logvar = twins.vae.posterior(x)
-    left = twins.ae.decode(twins.ae.encode(x))
-    right = twins.vae.decode(mean)
-    answer: Payload = {"seen": packed(x)}
-    for side, logits in (("left", left), ("right", right)):
-        x_hat = logits.sigmoid()
-        answer[side] = {
-            "picture": packed(x_hat),
-            "squared_error": (x_hat - x).square().mean().item(),
-            "reconstruction_nats": bernoulli_nats(logits, x).item(),
-        }
-    answer["right"]["kl_nats"] = kl_nats(mean, logvar).sum().item()
-    return answer
+    ae = answer(twins.ae.decode(twins.ae.encode(x)), x)
+    vae = answer(twins.vae.decode(mean), x)
+    return ae, {**vae, "kl_nats": kl_nats(mean, logvar).sum().item()}
+
+
+def answer(logits: Tensor, x: Tensor) -> Payload:
+    x_hat = logits.sigmoid()
+    return {
+        "x_hat": x_hat,
+        "squared_error": (x_hat - x).square().mean().item(),
+        "reconstruction_nats": bernoulli_nats(logits, x).item(),
+    }

@@ -75,8 +75,6 @@ def answer(function: ServerFunction) -> Callable[[Any], Payload]:
             log.exception("%s failed", function.__name__)
             return {"error": "error.server"}
 
-    # Gradio reads the signature to see how many arguments the browser sends.
-    del guarded.__wrapped__
     return guarded
 
 

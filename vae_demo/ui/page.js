@@ -143,7 +143,7 @@ window.vaeDemo = (() => {
 
   return {
     config, on, send, text, translate, exhibit, speak, open, whenOpened, inAddress, query, theme,
-    isDark, remembered, bytes, paint, crisp, live, complain, calm, tabs, languages, GROUND, INK,
+    isDark, remembered, bytes, paint, crisp, live, complain, calm, GROUND, INK,
     drawing: null, // what is on the canvas now, as a request: {strokes} | {picture} | {digit} | null
     get language() { return language; },
     get tab() { return tab; },
