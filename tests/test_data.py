@@ -119,3 +119,47 @@ def test_the_command_fails_with_the_reason_alone(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="1"):
         data.main()
     assert capsys.readouterr().err == "the disk is full\n"
+
+
+# Pen digits ---------------------------------------------------------------------------------------
+
+UNIPEN = """.INCLUDE dene.doc
+.SEGMENT DIGIT 0 ? "8"
+.COMMENT 8 12 224
+.PEN_DOWN
+ 1  20
+ 3  40
+.PEN_UP
+.PEN_DOWN
+ 5  6
+.PEN_UP
+.SEGMENT DIGIT 1 ? "1"
+.PEN_DOWN
+ 7  8
+.PEN_UP
+"""
+
+
+@pytest.fixture
+def pen_root(tmp_path):
+    (tmp_path / "pendigits").mkdir()
+    (tmp_path / data.PEN_DIGITS).write_text(UNIPEN)
+    return tmp_path
+
+
+def test_pen_digits_are_strokes_with_y_downwards(pen_root):
+    digits, labels = data.pen_digits(pen_root)
+    assert labels.tolist() == [8, 1]
+    strokes = [[stroke.tolist() for stroke in digit] for digit in digits]
+    assert strokes == [[[[1, -20], [3, -40]], [[5, -6]]], [[[7, -8]]]]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "<!DOCTYPE html>", UNIPEN[:30], UNIPEN + '.SEGMENT DIGIT 2 ? "3"\n', None]
+)
+def test_damaged_pen_digits_are_to_be_fetched_again(pen_root, content):
+    path = pen_root / data.PEN_DIGITS
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(DataError) as caught:
+        data.pen_digits(pen_root)
+    assert str(path) in str(caught.value) and data.PEN_DIGITS_PAGE in str(caught.value)

@@ -1,43 +1,20 @@
 """Pen strokes and pictures to 28×28: MNIST's rule, invariances, bounds."""
 
 import io
-import os
 import struct
 import zlib
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from vae_demo import checkpoints, data, images
+from vae_demo.drawings import CONDITIONS, draw, drawn
 from vae_demo.images import ImageError, open_image, preprocess, render_strokes
 
 SEVEN = [np.array([[20, 10], [80, 14], [45, 120]], float), np.array([[35, 60], [75, 62]], float)]
-CONDITIONS = {  # pen width and longest side of the pen's path, on a canvas of 280 px
-    "normal": (18, 200),
-    "thin": (6, 200),
-    "thick": (40, 200),
-    "tiny": (3, 35),
-    "off-centre": (14, 110),
-}
-
-
-def draw(strokes, width=18, size=200, at=(140, 140), canvas=280):
-    """White ink on black (canvas, canvas), uint8, as a drawing canvas would show the strokes."""
-    points = np.concatenate(strokes)
-    low, high = points.min(0), points.max(0)
-    scale = size / max((high - low).max(), 1e-9)
-    image = Image.new("L", (canvas, canvas))
-    pen = ImageDraw.Draw(image)
-    for stroke in strokes:
-        path = [tuple(p) for p in (stroke - (low + high) / 2) * scale + at]
-        pen.line(path, fill=255, width=width, joint="curve")
-        for x, y in path:
-            pen.ellipse([x - width / 2, y - width / 2, x + width / 2, y + width / 2], fill=255)
-    return np.asarray(image)
 
 
 def box_and_middle(x):
@@ -133,8 +110,8 @@ def test_bad_strokes_are_refused(strokes, message):
 
 
 def test_a_picture_of_strokes_is_close_to_the_strokes():
-    for width, size in CONDITIONS.values():
-        assert difference(preprocess(draw(SEVEN, width, size)), render_strokes(SEVEN)) < 0.025
+    for condition in CONDITIONS.values():
+        assert difference(preprocess(draw(SEVEN, *condition)), render_strokes(SEVEN)) < 0.025
 
 
 def test_pictures_do_not_care_about_place_and_canvas():
@@ -313,38 +290,26 @@ def test_mnist_comes_back_unchanged():
     assert different < 0.01 and difference(seen, x) < 1e-3
 
 
-def pen_digits(count):
-    """Every n-th digit of the UCI pen digits: strokes with y downwards, and labels."""
-    default = data.default_root() / "pendigits" / "pendigits-train.unipen"
-    path = Path(os.environ.get("VAE_DEMO_PENDIGITS") or default)
-    if not path.exists():
-        pytest.skip(f"no {path}; name pendigits-train.unipen (UCI) with VAE_DEMO_PENDIGITS")
-    digits, labels = [], []
-    for line in path.read_text().splitlines():
-        if line.startswith(".SEGMENT DIGIT"):
-            digits.append([])
-            labels.append(int(line.split('"')[1]))
-        elif line.startswith(".PEN_DOWN"):
-            digits[-1].append([])
-        elif digits and digits[-1] and line[:1] in (" ", "\t"):
-            x, y = line.split()
-            digits[-1][-1].append((float(x), -float(y)))
-    step = len(digits) // count
-    drawn = [[np.array(stroke) for stroke in digit] for digit in digits[::step]]
-    return drawn, torch.tensor(labels[::step])
+@pytest.fixture(scope="module")
+def pen_digits():
+    """Some 300 digits of the UCI pen digits, strokes and labels."""
+    try:
+        digits, labels = data.pen_digits()
+    except data.DataError as error:
+        pytest.skip(str(error))
+    step = len(digits) // 300
+    return digits[::step], labels[::step]
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_rebuilt_drawings_read_as_drawn(condition):
+def test_rebuilt_drawings_read_as_drawn(condition, pen_digits):
     try:
         judge, *twins = (checkpoints.load(name) for name in ("judge", "ae", "vae"))
     except checkpoints.CheckpointError as error:
         pytest.skip(str(error))
-    digits, labels = pen_digits(300)
-    width, size = CONDITIONS[condition]
-    at = (65, 210) if condition == "off-centre" else (140, 140)
+    digits, labels = pen_digits
     from_strokes = torch.stack([render_strokes(digit) for digit in digits])
-    from_pictures = torch.stack([preprocess(draw(d, width, size, at)) for d in digits])
+    from_pictures = drawn(digits, CONDITIONS[condition])
     assert difference(from_strokes, from_pictures) < 0.02
     for x in (from_strokes, from_pictures):
         right = judge(x).argmax(1) == labels

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vae_demo import latent
+from vae_demo.latent import Mixture
 
 NO_ARC = {
     "equal": ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]),
@@ -100,6 +101,100 @@ def test_posterior_without_variance_is_its_mean() -> None:
 def test_posterior_refuses_unequal_shapes() -> None:
     with pytest.raises(ValueError, match=r"got \(2, 3\) and \(2, 4\)"):
         latent.sample_posterior(torch.zeros(2, 3), torch.zeros(2, 4), seeded())
+
+
+# Fitted samplers ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_clusters() -> Mixture:
+    """A quarter upright and wide, three quarters slanted and narrow."""
+    return Mixture(
+        torch.tensor([0.25, 0.75]),
+        torch.tensor([[-5.0, 0.0], [5.0, 1.0]]),
+        torch.tensor([[[1.0, 0.0], [0.0, 2.0]], [[0.5, 0.0], [0.4, 0.3]]]),
+    )
+
+
+def test_mixture_draws_have_its_moments(two_clusters: Mixture) -> None:
+    z = latent.sample_mixture(two_clusters, 40_000, seeded())
+    left = z[:, 0] < 0
+    assert left.float().mean() == pytest.approx(0.25, abs=0.01)
+    for part, mean, root in zip((z[left], z[~left]), *two_clusters[1:], strict=True):
+        assert torch.allclose(part.mean(0), mean, atol=0.08)
+        assert torch.allclose(part.T.cov(), root @ root.T, rtol=0.06, atol=0.03)
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 200])
+def test_a_smaller_draw_of_a_mixture_is_the_beginning(two_clusters: Mixture, count: int) -> None:
+    larger = latent.sample_mixture(two_clusters, 1000, seeded())
+    assert torch.equal(latent.sample_mixture(two_clusters, count, seeded()), larger[:count])
+    assert len(larger.unique(dim=0)) == 1000
+
+
+def test_without_temperature_a_mixture_draws_its_means(two_clusters: Mixture) -> None:
+    cold = latent.sample_mixture(two_clusters, 200, seeded(), temperature=0.0)
+    warm = latent.sample_mixture(two_clusters, 200, seeded())
+    assert torch.equal(cold.unique(dim=0), two_clusters.means)
+    assert torch.equal(cold[:, 0] < 0, warm[:, 0] < 0)
+
+
+@pytest.mark.parametrize(("count", "temperature"), [(-1, 1.0), (1, -0.1), (0, math.nan)])
+def test_a_mixture_refuses(two_clusters: Mixture, count: int, temperature: float) -> None:
+    with pytest.raises(ValueError, match=r"expected .* got"):
+        latent.sample_mixture(two_clusters, count, seeded(), temperature)
+
+
+def test_a_gaussian_is_a_mixture_of_one(two_clusters: Mixture) -> None:
+    codes = latent.sample_mixture(two_clusters, 5000, seeded())
+    fitted = latent.fit_mixture(codes, 1, seed=1)
+    assert fitted.weights.tolist() == [1]
+    assert torch.allclose(fitted.means[0], codes.mean(0), atol=1e-4)
+    assert torch.equal(fitted.choleskys, fitted.choleskys.tril())
+    covariance = fitted.choleskys[0] @ fitted.choleskys[0].T
+    assert torch.allclose(covariance, codes.T.cov(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
+def test_a_mixture_is_found_again_at_every_scale(two_clusters: Mixture, unit: float) -> None:
+    codes = unit * latent.sample_mixture(two_clusters, 20_000, seeded())
+    fitted = latent.fit_mixture(codes, 2, seed=1)
+    order = fitted.means[:, 0].argsort()
+    weights, means, roots = (part[order] for part in fitted)
+    assert torch.allclose(weights, two_clusters.weights, atol=0.01)
+    assert torch.allclose(means / unit, two_clusters.means, atol=0.1)
+    assert torch.allclose(roots / unit, two_clusters.choleskys, atol=0.1)
+
+
+def test_a_seed_decides_a_mixture() -> None:
+    codes = latent.prior(500, 3, seeded())
+    first, again, other = (latent.fit_mixture(codes, 5, seed) for seed in (1, 1, 2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first.means, other.means)
+
+
+def test_one_number_and_one_that_never_changes() -> None:
+    line = latent.prior(500, 1, seeded())
+    z = latent.sample_mixture(latent.fit_mixture(line, 3, seed=1), 20_000, seeded())
+    assert torch.allclose(z.std(), line.std(), rtol=0.03)
+    flat = torch.cat([line, torch.full_like(line, 7.0)], 1)
+    z = latent.sample_mixture(latent.fit_mixture(flat, 3, seed=1), 100, seeded())
+    assert torch.allclose(z[:, 1], torch.tensor(7.0), atol=0.01)
+    assert z[:, 0].std() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("codes", "components"),
+    [
+        (torch.zeros(5), 1),
+        (torch.full((5, 2), math.nan), 1),
+        (torch.zeros(5, 2), 6),
+        (torch.zeros(5, 2), 0),
+    ],
+)
+def test_a_mixture_cannot_be_fitted(codes: Tensor, components: int) -> None:
+    with pytest.raises(ValueError, match=r"expected .* got"):
+        latent.fit_mixture(codes, components, seed=1)
 
 
 # Paths --------------------------------------------------------------------------------------------

@@ -5,10 +5,15 @@ import hashlib
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 FETCH = "python -m vae_demo.data"
+
+PEN_DIGITS = Path("pendigits") / "pendigits-train.unipen"
+PEN_DIGITS_PAGE = "https://archive.ics.uci.edu/dataset/81"
 
 # What torchvision was seen to raise on missing, truncated and foreign files.
 UNREADABLE = (RuntimeError, OSError, ValueError, TypeError, KeyError, AssertionError)
@@ -59,6 +64,42 @@ def load(
             f"labels, found {tuple(mnist.data.shape)} and {len(mnist.targets)}. {hint}"
         )
     return mnist.data.unsqueeze(1), mnist.targets.to(torch.int64)
+
+
+def pen_digits(
+    root: str | Path | None = None,
+) -> tuple[list[list[NDArray[np.float64]]], Tensor]:
+    """The pen digits of UCI (Alpaydin & Alimoglu 1998; CC BY 4.0): strokes by 30 writers.
+
+    Args:
+        root: the folder that holds `pendigits/pendigits-train.unipen`; None for `default_root()`.
+
+    Returns:
+        For each digit its strokes, (n, 2) pen points x, y with y downwards; labels (N,), int64.
+
+    Raises:
+        DataError: no such file in that folder, or it is damaged.
+    """
+    path = (default_root() if root is None else Path(root)) / PEN_DIGITS
+    hint = f"Put pendigits-train.unipen of {PEN_DIGITS_PAGE} there."
+    digits: list[list[list[tuple[float, float]]]] = []
+    labels = []
+    try:
+        for line in path.read_text(encoding="ascii").splitlines():
+            if line.startswith(".SEGMENT DIGIT"):
+                labels.append(int(line.split('"')[1]))
+                digits.append([])
+            elif line.startswith(".PEN_DOWN"):
+                digits[-1].append([])
+            elif line[:1] in (" ", "\t") and digits and digits[-1]:
+                x, y = line.split()
+                digits[-1][-1].append((float(x), -float(y)))
+    except (OSError, ValueError, IndexError) as error:
+        raise DataError(f"No readable pen digits in {path} ({error}). {hint}") from error
+    if not digits or not all(all(digit) and digit for digit in digits):
+        raise DataError(f"{path} is damaged: a digit in it has no strokes. {hint}")
+    strokes = [[np.array(stroke) for stroke in digit] for digit in digits]
+    return strokes, torch.tensor(labels)
 
 
 def digest(images: Tensor) -> str:

@@ -5,7 +5,9 @@ one seed always begins with the same codes, however many are drawn.
 """
 
 import math
+import warnings
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -74,6 +76,82 @@ def sample_posterior(mean: Tensor, logvar: Tensor, generator: torch.Generator) -
         )
     noise = prior(len(mean), mean.shape[1], generator).to(mean)
     return mean + (0.5 * logvar).exp() * noise
+
+
+class Mixture(NamedTuple):
+    """A mixture of C Gaussians over codes, all float32; a Gaussian is a mixture of one.
+
+    Attributes:
+        weights: (C,), sum 1.
+        means: (C, Z).
+        choleskys: (C, Z, Z), lower triangles L with covariance L Lᵀ.
+    """
+
+    weights: Tensor
+    means: Tensor
+    choleskys: Tensor
+
+
+def fit_mixture(codes: Tensor, components: int, seed: int) -> Mixture:
+    """The density of codes, by expectation-maximisation (Dempster, Laird & Rubin 1977).
+
+    Seconds for one Gaussian; for 50 about a minute with 60,000 codes of 16 numbers.
+
+    Args:
+        codes: (N, Z), N ≥ components; draws from the posterior, not its means, if the mixture is
+            to stand in for a VAE's aggregate posterior.
+        seed: decides where the search begins.
+
+    Raises:
+        ValueError: codes are not (N, Z) and finite, or there are too few.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    if codes.ndim != 2 or not codes.isfinite().all():
+        raise ValueError(f"expected finite codes (N, Z), got {tuple(codes.shape)}")
+    if not 1 <= components <= len(codes):
+        raise ValueError(f"expected components in 1 … {len(codes)}, got {components}")
+    # Brought to one scale, so that sklearn's least variance means the same for every model.
+    wide = codes.detach().cpu().double()
+    middle, scale = wide.mean(0), wide.std(0, correction=0)
+    scale[scale == 0] = 1
+    search = GaussianMixture(components, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 100 steps are near enough
+        search.fit(((wide - middle) / scale).numpy())
+    return Mixture(
+        torch.from_numpy(search.weights_).float(),
+        (middle + scale * torch.from_numpy(search.means_)).float(),
+        (scale[:, None] * torch.linalg.cholesky(torch.from_numpy(search.covariances_))).float(),
+    )
+
+
+def sample_mixture(
+    mixture: Mixture, count: int, generator: torch.Generator, temperature: float = 1.0
+) -> Tensor:
+    """Draws from a mixture; the first n of a larger draw are the draw of n, as in `prior`.
+
+    Args:
+        count: rows, ≥ 0.
+        temperature: scales the noise around each component's mean, ≥ 0.
+
+    Returns:
+        (count, Z), float32, on the generator's device.
+
+    Raises:
+        ValueError: count or temperature below its bound.
+    """
+    device, latent_size = generator.device, mixture.means.shape[1]
+    weights, means, choleskys = (part.to(device) for part in mixture)
+    edges = weights.cumsum(0)[:-1]
+    blocks = [prior(min(count, 0), latent_size, generator, temperature)]  # checks its arguments
+    for _ in range(0, count, BLOCK_ROWS):
+        where = torch.rand(BLOCK_ROWS, device=device, generator=generator)
+        chosen = torch.searchsorted(edges, where, right=True)
+        noise = prior(BLOCK_ROWS, latent_size, generator, temperature)
+        blocks.append(means[chosen] + (choleskys[chosen] @ noise[..., None])[..., 0])
+    return torch.cat(blocks)[:count]
 
 
 def lerp(a: Tensor, b: Tensor, steps: int) -> Tensor:
