@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from unittest.mock import Mock
 
 import numpy as np
@@ -286,18 +287,41 @@ def test_likelihood_is_that_of_the_card_and_bounded_by_it(folder, measure_by):
     assert black_and_white["negative_elbo_nats"] == pytest.approx(total, rel=1e-4)
 
 
+def test_a_fitted_prior_that_is_the_prior_changes_nothing(folder, measure_by):
+    vae = checkpoints.load("vae_beta0.1", folder)
+    size = vae.latent_size
+    prior = latent.Mixture(torch.ones(1), torch.zeros(1, size), torch.eye(size)[None])
+    found = evaluate.fitted_prior_figures(vae, prior, measure_by)
+    expected = evaluate.likelihood_figures(vae, measure_by, "vae")["grey"]
+    assert found["negative_elbo_nats"] == pytest.approx(expected["negative_elbo_nats"], abs=1.0)
+    assert found["kl_nats"] == pytest.approx(expected["kl_nats"], abs=0.3)  # one draw a digit
+    far = prior._replace(means=torch.full((1, size), 10.0))
+    assert evaluate.fitted_prior_figures(vae, far, measure_by)["kl_nats"] > found["kl_nats"] + 40
+
+
 def test_one_importance_sample_is_the_negative_elbo(folder, measure_by, monkeypatch):
     vae = checkpoints.load("vae_beta0.1", folder)
     monkeypatch.setattr(train, "fast_bfloat16", lambda device: False)
-    single = SETTINGS._replace(importance_samples=1)
-    one = Mock(wraps=measure_by, settings=single, generator=measure_by.generator)
-    one.images, one.labels, one.device = measure_by.images, measure_by.labels, CPU
+    one = replace(measure_by, settings=SETTINGS._replace(importance_samples=1))
     found = evaluate.likelihood_figures(vae, one, "vae")["binarised"]
     assert found["nll_nats"] == pytest.approx(found["negative_elbo_nats"], abs=1.0)
     monkeypatch.setattr(train, "fast_bfloat16", lambda device: True)
     rough = evaluate.likelihood_figures(vae, one, "vae")["binarised"]["nll_nats"]
     assert rough == pytest.approx(found["nll_nats"], abs=0.05)
     assert rough != found["nll_nats"]
+
+
+def test_the_encoder_sees_the_binarised_digits_that_are_scored(folder, measure_by, monkeypatch):
+    vae = checkpoints.load("vae_beta0.1", folder)
+    posterior, scored = Mock(wraps=vae.posterior), Mock(wraps=bernoulli_nats)
+    monkeypatch.setattr(vae, "posterior", posterior)
+    monkeypatch.setattr(evaluate, "bernoulli_nats", scored)
+    evaluate.likelihood_figures(vae, measure_by, "vae")
+    x, grey = posterior.call_args_list[0].args[0], measure_by.images / 255
+    assert x.unique().tolist() == [0, 1]
+    assert (x - grey)[grey > 0.5].mean().abs() < 0.02 and (x - grey)[grey < 0.5].mean().abs() < 0.02
+    assert scored.call_count == SETTINGS.importance_samples
+    assert all(torch.equal(call.args[1], x) for call in scored.call_args_list)
 
 
 def test_reconstruction_is_at_the_posterior_mean(folder, measure_by):
@@ -325,6 +349,37 @@ def test_codes_are_means_and_a_vaes_draws_spread_around_them(folder, measure_by)
     assert ((codes.drawn - mean) / (0.5 * logvar).exp()).std() == pytest.approx(1, abs=0.1)
     expected = kl_nats(*vae.posterior(x)).mean(0).tolist()
     assert evaluate.code_figures(codes, measure_by)["kl_nats"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_midpoints_lie_between_the_codes_of_pairs(folder, measure_by, monkeypatch):
+    ae = checkpoints.load("ae", folder)
+    codes = evaluate.encoded(ae, measure_by)
+    decoded = Mock(wraps=evaluate.decoded)
+    monkeypatch.setattr(evaluate, "decoded", decoded)
+    assert evaluate.midpoint_figures(ae, codes, measure_by).keys() == {"lerp", "slerp"}
+    lerp, slerp = (call.args[1] for call in decoded.call_args_list)
+    a, b = codes.test[measure_by.pairs]
+    torch.testing.assert_close(lerp, (a + b) / 2)
+    torch.testing.assert_close(slerp.norm(dim=1), (a.norm(dim=1) + b.norm(dim=1)) / 2)
+
+
+def test_what_is_rebuilt_worse_than_digits_is_no_digit(measure_by):
+    class Blank:
+        """Rebuilds everything as black, so the error of a picture is its mean square."""
+
+        latent_size = 1
+
+        def encode(self, x):
+            return torch.zeros(len(x), 1)
+
+        def decode(self, z):
+            return torch.full((len(z), 1, 28, 28), -100.0)
+
+    bright, dark = torch.full((5, 1, 28, 28), 0.9), torch.full((5, 1, 28, 28), 0.1)
+    kinds = {"bright": bright, "dark": dark, "both": torch.cat([bright, dark])}
+    digits = torch.full((7,), 0.25)
+    found = evaluate.not_a_digit_figures(Blank(), digits, replace(measure_by, not_digits=kinds))
+    assert found == {"bright": 1, "dark": 0, "both": 0.5}
 
 
 def test_looks_compare_with_the_training_digits(measure_by):

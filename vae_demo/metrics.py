@@ -39,21 +39,21 @@ def importance_weighted_nats(
         draws: k ≥ 1.
 
     Returns:
-        (B,) nats, float64.
+        (B,) nats, float64, on the CPU.
 
     Raises:
         ValueError: no draws.
     """
     if draws < 1:
         raise ValueError(f"expected draws ≥ 1, got {draws}")
-    total = torch.full((len(mean),), -math.inf, dtype=torch.float64, device=mean.device)
+    total = torch.full((len(mean),), -math.inf, dtype=torch.float64)  # not every device has it
     spread = (0.5 * logvar).exp()
     for _ in range(draws):
         noise = prior(len(mean), mean.shape[1], generator).to(mean)
         z = mean + spread * noise
         # log p(z) − log q(z|x): from the noise, for z − mean is lost to rounding where q is narrow.
-        log_ratio = 0.5 * (noise.square() + logvar - z.square()).double().sum(1)
-        total = torch.logaddexp(total, log_likelihood(z).double() + log_ratio)
+        log_ratio = 0.5 * (noise.square() + logvar - z.square()).sum(1)
+        total = torch.logaddexp(total, (log_likelihood(z) + log_ratio).cpu().double())
     return math.log(draws) - total
 
 
