@@ -139,6 +139,12 @@ def test_without_temperature_a_mixture_draws_its_means(two_clusters: Mixture) ->
     assert torch.equal(cold[:, 0] < 0, warm[:, 0] < 0)
 
 
+def test_rounded_weights_leave_no_gap(two_clusters: Mixture) -> None:
+    short = two_clusters._replace(weights=torch.tensor([0.25, 0.7]))
+    whole, drawn = (latent.sample_mixture(m, 1000, seeded()) for m in (two_clusters, short))
+    assert torch.equal(whole, drawn)
+
+
 @pytest.mark.parametrize(("count", "temperature"), [(-1, 1.0), (1, -0.1), (0, math.nan)])
 def test_a_mixture_refuses(two_clusters: Mixture, count: int, temperature: float) -> None:
     with pytest.raises(ValueError, match=r"expected .* got"):
