@@ -66,6 +66,8 @@ def test_a_card_says_what_it_was_told_and_what_it_sees(folder, vae):
         "name": "vae",
         "architecture": "variational_autoencoder",
         "latent_size": 3,
+        "width": vae.width,
+        "hidden": vae.hidden,
         "parameters": sum(p.numel() for p in vae.parameters()),
         "seed": 5,
         "weights_sha256": hashlib.sha256(content).hexdigest(),
@@ -246,7 +248,7 @@ def test_the_shipped_twins_are_twins(shipped):
     assert type(shipped["ae"]) is Autoencoder
     assert type(shipped["vae"]) is VariationalAutoencoder
     ours, theirs = (checkpoints.read_card(name) for name in ("ae", "vae"))
-    for key in ("latent_size", "seed", "epochs", "batch", "images", "data"):
+    for key in ("latent_size", "width", "hidden", "seed", "batch", "lr", "bending", "images", "data"):
         assert ours[key] == theirs[key], key
 
 

@@ -172,6 +172,18 @@ def test_a_mixture_is_found_again_at_every_scale(two_clusters: Mixture, unit: fl
     assert torch.allclose(roots / unit, two_clusters.choleskys, atol=0.1)
 
 
+def test_the_density_of_a_mixture_is_scikit_learns(two_clusters: Mixture) -> None:
+    from sklearn.mixture import GaussianMixture
+
+    oracle = GaussianMixture(len(two_clusters.weights))
+    oracle.weights_, oracle.means_ = (part.double().numpy() for part in two_clusters[:2])
+    # scikit-learn keeps U with precision U Uᵀ
+    oracle.precisions_cholesky_ = two_clusters.choleskys.double().inverse().mT.numpy()
+    z = 3 * latent.prior(50, two_clusters.means.shape[1], seeded())
+    expected = torch.from_numpy(oracle.score_samples(z.double().numpy())).float()
+    torch.testing.assert_close(latent.mixture_log_prob(two_clusters, z), expected)
+
+
 def test_a_seed_decides_a_mixture() -> None:
     codes = latent.prior(500, 3, seeded())
     first, again, other = (latent.fit_mixture(codes, 5, seed) for seed in (1, 1, 2))

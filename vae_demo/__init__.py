@@ -17,7 +17,7 @@ from vae_demo.models import best_device as _best_device
 if TYPE_CHECKING:
     import torch
 
-    from vae_demo.models import Autoencoder, Judge
+    from vae_demo.checkpoints import Model
 
 __all__ = ["available", "load", "preprocess", "render_strokes"]
 
@@ -27,7 +27,7 @@ def available() -> list[str]:
     return _checkpoints.available()
 
 
-def load(name: str, device: "str | torch.device | None" = None) -> "Autoencoder | Judge":
+def load(name: str, device: "str | torch.device | None" = None) -> "Model":
     """A shipped model in eval mode, its weights frozen.
 
     Args:
@@ -35,8 +35,8 @@ def load(name: str, device: "str | torch.device | None" = None) -> "Autoencoder 
         device: where to put it; CUDA if there is one, else Apple's MPS, else the CPU unless given.
 
     Returns:
-        `Autoencoder` with `encode` and `decode`, `VariationalAutoencoder` with `posterior` too, or
-        `Judge`, which reads digits.
+        `Autoencoder` or `LinearAutoencoder` with `encode` and `decode`, `VariationalAutoencoder`
+        with `posterior` too, or `Judge`, which reads digits.
 
     Raises:
         CheckpointError: no such model, or its files are missing or damaged.

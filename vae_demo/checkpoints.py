@@ -6,6 +6,7 @@ The card is read first, the weights are loaded strictly, and nothing is ever unp
 import hashlib
 import json
 import os
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 
-from vae_demo.models import Autoencoder, Judge, VariationalAutoencoder
+from vae_demo.models import Autoencoder, Judge, LinearAutoencoder, VariationalAutoencoder
 
 SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
-ARCHITECTURES: dict[str, type[Autoencoder] | type[Judge]] = {
+Model = Autoencoder | LinearAutoencoder | Judge
+ARCHITECTURES: dict[str, type[Model]] = {
     "autoencoder": Autoencoder,
     "variational_autoencoder": VariationalAutoencoder,
+    "linear_autoencoder": LinearAutoencoder,
     "judge": Judge,
 }
 
@@ -49,7 +52,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     os.replace(unfinished, path)
 
 
-def save(folder: str | Path, name: str, model: Autoencoder | Judge, card: dict[str, Any]) -> None:
+def save(folder: str | Path, name: str, model: Model, card: dict[str, Any]) -> None:
     """Write weights (as float16) and card.
 
     Args:
@@ -63,7 +66,7 @@ def save(folder: str | Path, name: str, model: Autoencoder | Judge, card: dict[s
     described = {
         "name": name,
         "architecture": architecture,
-        **({"latent_size": model.latent_size} if isinstance(model, Autoencoder) else {}),
+        **{size: getattr(model, size) for size in signature(type(model)).parameters},
         "parameters": sum(p.numel() for p in model.parameters()),
         **card,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
@@ -95,9 +98,7 @@ def read_card(name: str, folder: str | Path = SHIPPED) -> dict[str, Any]:
     return card
 
 
-def load(
-    name: str, folder: str | Path = SHIPPED, device: str | torch.device = "cpu"
-) -> Autoencoder | Judge:
+def load(name: str, folder: str | Path = SHIPPED, device: str | torch.device = "cpu") -> Model:
     """A model in eval mode, its weights frozen.
 
     Raises:
@@ -123,7 +124,9 @@ def load(
         )
     try:
         with torch.device("meta"):  # no time spent on weights that are replaced at once
-            model = kind(**sizes(card))
+            model = kind(
+                **{size: card[size] for size in signature(kind).parameters if size in card}
+            )
         weights = {key: value.float() for key, value in load_tensors(content).items()}
         model.load_state_dict(weights, assign=True)
     except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
@@ -134,8 +137,3 @@ def load(
     model = model.requires_grad_(False).eval()
     # Channels last makes one picture a quarter faster on a CPU.
     return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def sizes(card: dict[str, Any]) -> dict[str, int]:
-    """What the constructor of the card's architecture wants to know."""
-    return {} if card["architecture"] == "judge" else {"latent_size": card.get("latent_size", 0)}

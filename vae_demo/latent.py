@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 # torch.randn alone is not prefix-stable: its fast path and its last elements depend on the count.
 BLOCK_ROWS = 64
@@ -125,6 +126,17 @@ def fit_mixture(codes: Tensor, components: int, seed: int) -> Mixture:
         (middle + scale * torch.from_numpy(search.means_)).float(),
         (scale[:, None] * torch.linalg.cholesky(torch.from_numpy(search.covariances_))).float(),
     )
+
+
+def mixture_log_prob(mixture: Mixture, z: Tensor) -> Tensor:
+    """log p(z) in nats under a mixture: codes z (B, Z) → (B,)."""
+    weights, means, choleskys = (part.to(z) for part in mixture)
+    density = MixtureSameFamily(
+        Categorical(weights, validate_args=False),
+        MultivariateNormal(means, scale_tril=choleskys, validate_args=False),
+        validate_args=False,
+    )
+    return density.log_prob(z)
 
 
 def sample_mixture(

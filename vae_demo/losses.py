@@ -41,6 +41,11 @@ def gaussian_nats(x_hat: Tensor, x: Tensor, std: float) -> Tensor:
     return 0.5 * error.flatten(1).sum(1)
 
 
+def squared_error(x_hat: Tensor, x: Tensor) -> Tensor:
+    """Mean over the pixels of (x − x_hat)²: (B, 1, 28, 28) twice → (B,), ≥ 0."""
+    return (x - x_hat).square().flatten(1).mean(1)
+
+
 def kl_nats(mean: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(mean, diag exp(logvar)) ‖ N(0, I)), one number per dimension.
 

@@ -50,24 +50,38 @@ class Goal(NamedTuple):
     tried: str
 
 
+# What was tried where a goal may be missed; the whole log is in checkpoints/README.md.
+LONGER = (
+    "Smaller batches, twice the hidden units, dense residual blocks, digits bent to the end: each "
+    "helped, not enough; the encoder, not the decoder, falls short on digits it never saw."
+)
+DREAMS = (
+    "Nothing that trains the aggregate posterior towards N(0, I) was tried; a mixture fitted to "
+    "the codes closes the gap instead."
+)
+NEIGHBOURS = (
+    "Nothing was tried for it: the codes of a VAE are blurred by its posterior, and those of one "
+    "class need not be one cloud."
+)
+
 GOALS = (
-    Goal("models/vae/likelihood/grey/negative_elbo_nats", "≤", 88, "see checkpoints/README.md"),
-    Goal("models/vae/likelihood/binarised/nll_nats", "≤", 82, "see checkpoints/README.md"),
-    Goal("models/ae/reconstruction/squared_error", "≤", 0.0042, "see checkpoints/README.md"),
-    Goal("models/vae/reconstruction/squared_error", "≤", 0.0053, "see checkpoints/README.md"),
-    Goal("models/ae/reconstruction/reads_as_before", "≥", 0.993, "see checkpoints/README.md"),
-    Goal("models/vae/reconstruction/reads_as_before", "≥", 0.991, "see checkpoints/README.md"),
-    Goal("models/vae/samples/prior/frechet_ratio", "≤", 0.15, "see checkpoints/README.md"),
-    Goal("models/vae/samples/best_fitted_ratio", "≤", 0.04, "see checkpoints/README.md"),
-    Goal("models/vae/samples/prior/confident_relative", "≥", 0.85, "see checkpoints/README.md"),
-    Goal("models/ae/codes/nearest_neighbour_accuracy", "≥", 0.97, "see checkpoints/README.md"),
-    Goal("models/vae/codes/nearest_neighbour_accuracy", "≥", 0.97, "see checkpoints/README.md"),
-    Goal("map/ae/trustworthiness", "≥", 0.96, "see checkpoints/README.md"),
-    Goal("map/vae/trustworthiness", "≥", 0.96, "see checkpoints/README.md"),
-    Goal("map/ae/knn_accuracy", "≥", 0.95, "see checkpoints/README.md"),
-    Goal("map/vae/knn_accuracy", "≥", 0.95, "see checkpoints/README.md"),
-    Goal("models/ae/pen/least", "≥", 0.985, "see checkpoints/README.md"),
-    Goal("models/vae/pen/least", "≥", 0.975, "see checkpoints/README.md"),
+    Goal("models/vae/likelihood/grey/negative_elbo_nats", "≤", 88, LONGER),
+    Goal("models/vae/likelihood/binarised/nll_nats", "≤", 82, LONGER),
+    Goal("models/ae/reconstruction/squared_error", "≤", 0.0042, LONGER),
+    Goal("models/vae/reconstruction/squared_error", "≤", 0.0053, LONGER),
+    Goal("models/ae/reconstruction/reads_as_before", "≥", 0.993, LONGER),
+    Goal("models/vae/reconstruction/reads_as_before", "≥", 0.991, LONGER),
+    Goal("models/vae/samples/prior/frechet_ratio", "≤", 0.15, DREAMS),
+    Goal("models/vae/samples/best_fitted_ratio", "≤", 0.04, DREAMS),
+    Goal("models/vae/samples/prior/confident_relative", "≥", 0.85, DREAMS),
+    Goal("models/ae/codes/nearest_neighbour_accuracy", "≥", 0.97, NEIGHBOURS),
+    Goal("models/vae/codes/nearest_neighbour_accuracy", "≥", 0.97, NEIGHBOURS),
+    Goal("map/ae/trustworthiness", "≥", 0.96, NEIGHBOURS),
+    Goal("map/vae/trustworthiness", "≥", 0.96, NEIGHBOURS),
+    Goal("map/ae/knn_accuracy", "≥", 0.95, NEIGHBOURS),
+    Goal("map/vae/knn_accuracy", "≥", 0.95, NEIGHBOURS),
+    Goal("models/ae/pen/least", "≥", 0.985, LONGER),
+    Goal("models/vae/pen/least", "≥", 0.975, LONGER),
 )
 
 
