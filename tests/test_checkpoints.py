@@ -248,7 +248,17 @@ def test_the_shipped_twins_are_twins(shipped):
     assert type(shipped["ae"]) is Autoencoder
     assert type(shipped["vae"]) is VariationalAutoencoder
     ours, theirs = (checkpoints.read_card(name) for name in ("ae", "vae"))
-    for key in ("latent_size", "width", "hidden", "seed", "batch", "lr", "bending", "images", "data"):
+    for key in (
+        "latent_size",
+        "width",
+        "hidden",
+        "seed",
+        "batch",
+        "lr",
+        "bending",
+        "images",
+        "data",
+    ):
         assert ours[key] == theirs[key], key
 
 

@@ -391,6 +391,19 @@ def test_every_model_of_the_zoo_can_be_trained_and_loaded(tmp_path, name):
     assert {key: card[key] for key in Recipe._fields} == short(name, epochs=1)._asdict()
 
 
+@pytest.mark.parametrize("name", ZOO)
+def test_what_ships_was_trained_as_the_zoo_says(name):
+    card = checkpoints.read_card(name)
+    assert {key: card[key] for key in Recipe._fields} == ZOO[name]._asdict()
+    assert train.parse(shlex.split(card["command"])[3:])[1] == ZOO[name]
+
+
+def test_all_that_ships_is_of_the_zoo_and_small():
+    assert checkpoints.available() == sorted(ZOO)
+    size_bytes = sum(file.stat().st_size for file in checkpoints.SHIPPED.iterdir())
+    assert size_bytes < 40e6
+
+
 def test_pca_is_scikit_learns(tmp_path):
     from sklearn.decomposition import PCA
 
