@@ -146,7 +146,7 @@ def fitted_prior_figures(
     for part in yardstick.images.split(10 * latent.BLOCK_ROWS):
         x = part.to(yardstick.device).float() / 255
         mean, logvar = model.posterior(x)
-        noise = latent.prior(*mean.shape, generator).to(mean)
+        noise = latent.prior(len(mean), mean.shape[1], generator).to(mean)
         z = mean + (0.5 * logvar).exp() * noise
         # By the noise, not by z: a deviation may be too small for float32.
         log_q = -0.5 * (noise.square() + logvar + math.log(2 * math.pi)).sum(1)
