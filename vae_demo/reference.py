@@ -32,7 +32,10 @@ def pytorch_example(
     both = nn.ModuleList([encoder, decoder]).to(device)
     optimizer = torch.optim.Adam(both.parameters(), lr=1e-3)
     order, noise = torch.Generator().manual_seed(seed), torch.Generator(device).manual_seed(seed)
-    for _ in tqdm(range(epochs), desc="PyTorch's example", unit="epoch", leave=False):
+    bar = tqdm(
+        range(epochs), desc="PyTorch's example", unit="epoch", leave=False, disable=not epochs
+    )
+    for _ in bar:
         for chosen in torch.randperm(len(images), generator=order).split(128):
             x = images[chosen].to(device).float() / 255
             mean, logvar = encoder(x).chunk(2, 1)

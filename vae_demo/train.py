@@ -196,7 +196,7 @@ def train_epoch(
         unit="step",
         mininterval=1,
         leave=False,
-        disable=rank > 0 or None,
+        disable=rank > 0 or "TQDM_DISABLE" in os.environ,
     ) as bar:
         for i in range(per_epoch):
             step = run.epoch * per_epoch + i
