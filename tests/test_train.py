@@ -194,7 +194,10 @@ def test_a_full_disk_is_reported_and_leaves_the_epoch_before(unfinished, monkeyp
 def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_epoch_before(tmp_path, monkeypatch):
     original = objectives.bernoulli_nats
     steps = itertools.count()
-    breaking = lambda *tensors: original(*tensors) * (math.nan if next(steps) > STEPS else 1)  # noqa: E731
+
+    def breaking(*tensors):
+        return original(*tensors) * (math.nan if next(steps) > STEPS else 1)
+
     monkeypatch.setattr(objectives, "bernoulli_nats", breaking)
     path = tmp_path / "ae.resume.safetensors"
     with pytest.raises(TrainingError) as caught:

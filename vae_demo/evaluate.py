@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from vae_demo import checkpoints, data, latent, latent_map, train
 from vae_demo.checkpoints import CheckpointError
-from vae_demo.losses import bernoulli_nats, kl_nats
+from vae_demo.losses import bernoulli_nats, kl_nats, squared_error
 from vae_demo.metrics import (
     active_units,
     auroc,
@@ -174,13 +174,13 @@ def reconstruction_figures(model: Coder, yardstick: Yardstick) -> tuple[Figures,
     """
     x = yardstick.images.float() / 255
     logits = rebuilt(model, x, yardstick.device)
-    squared_error = (logits.sigmoid() - x).square().flatten(1).mean(1)
+    errors = squared_error(logits.sigmoid(), x)
     reads = read(yardstick.judge, logits.sigmoid(), yardstick.device).classes
     return {
-        "squared_error": float(squared_error.double().mean()),
+        "squared_error": float(errors.double().mean()),
         "bce_nats": float(bernoulli_nats(logits, x).double().mean()),
         "reads_as_before": share(reads == yardstick.reads),
-    }, squared_error
+    }, errors
 
 
 def code_figures(codes: Codes, yardstick: Yardstick) -> Figures:
@@ -247,7 +247,7 @@ def not_a_digit_figures(model: Coder, digits: Tensor, yardstick: Yardstick) -> F
     figures = {}
     for kind, x in yardstick.not_digits.items():
         x_hat = rebuilt(model, x, yardstick.device).sigmoid()
-        figures[kind] = auroc((x_hat - x).square().flatten(1).mean(1), digits)
+        figures[kind] = auroc(squared_error(x_hat, x), digits)
     return figures
 
 
@@ -281,13 +281,13 @@ def measure(name: str, folder: Path, yardstick: Yardstick, reference: Figures) -
             add("likelihood", likelihood)
         else:
             add("likelihood", "its pixels are not Bernoulli: nats would not compare")
-    found, squared_error = reconstruction_figures(model, yardstick)
+    found, errors = reconstruction_figures(model, yardstick)
     add("reconstruction", found)
     add("codes", code_figures(codes, yardstick))
     add("samples", sample_figures(model, samplers, yardstick, reference))
     add("midpoints", midpoint_figures(model, codes, yardstick))
     add("pen", pen_figures(model, yardstick))
-    add("not_a_digit", not_a_digit_figures(model, squared_error, yardstick))
+    add("not_a_digit", not_a_digit_figures(model, errors, yardstick))
     return figures
 
 
