@@ -254,6 +254,7 @@ def test_the_shipped_twins_are_twins(shipped):
         "hidden",
         "seed",
         "batch",
+        "epochs",
         "lr",
         "bending",
         "images",

@@ -48,23 +48,23 @@ class Recipe(NamedTuple):
     stochastic: bool = False
     stacked: bool = False
     bending: str = "fading"
-    epochs: int = 60
+    epochs: int = 40
     batch: int = 64
     lr: float = 1.5e-3
     seed: int = 1
 
 
-TWINS = {"ae": Recipe(epochs=26), "vae": Recipe(kind="variational")}
+TWINS = {"ae": Recipe(), "vae": Recipe(kind="variational")}
 
 # The others are smaller, and compared with each other: `vae_beta1` is their measure, not `vae`.
-SMALL = Recipe(width=16, hidden=128, bending="none", epochs=4)
+SMALL = Recipe(width=16, hidden=128, bending="none", epochs=8)
 SMALL_VAE = SMALL._replace(kind="variational")
 
 ZOO = {
     **TWINS,
     "judge": Recipe(kind="judge", bending="strong", epochs=12, batch=128, lr=1e-3),
-    "ae_2d": SMALL._replace(latent=2, epochs=7),
-    "vae_2d": SMALL_VAE._replace(latent=2, epochs=7),
+    "ae_2d": SMALL._replace(latent=2, epochs=10),
+    "vae_2d": SMALL_VAE._replace(latent=2, epochs=10),
     "ae_1d": SMALL._replace(latent=1),
     "pca": SMALL._replace(kind="pca"),
     "linear_ae": SMALL._replace(kind="linear", epochs=60),

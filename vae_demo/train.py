@@ -54,8 +54,7 @@ Model = Autoencoder | LinearAutoencoder | Judge
 EMA_DECAY = 0.999
 GRADIENT_NORM = 200.0  # longest step allowed (Pascanu et al. 2013): twice the usual norm
 LR_WARMUP_STEPS = 400
-FADING = 11 / 15  # share of the run in which digits are bent ever less
-RESTING = 0.4  # strength of bending in the rest of the run
+RESTING = 0.4  # the strength at which bending stops fading
 
 
 class TrainingError(RuntimeError):
@@ -148,15 +147,15 @@ class Run:
 def bend(x: Tensor, bending: str, generator: torch.Generator, progress: float) -> Tensor:
     """The digits of a batch as the recipe's bending has them.
 
-    "fading": three digits of four, from full strength to almost nothing, and in the last, slow part
-    of the run a little again; without that it learns the training digits by heart. "strong": all
-    digits, all the time, so that the judge reads pens it never saw.
+    "fading": three digits of four, from full strength to less than half, where it rests: a run that
+    ends on unbent digits learns them by heart. "strong": all digits, all the time, so that the
+    judge reads pens it never saw.
     """
     if bending == "none":
         return x
     if bending == "strong":
         return random_affine(x, generator, strength=1.5, shift_px=2)
-    strength = 1 - progress / 0.75 if progress < FADING else RESTING
+    strength = max(RESTING, 1 - progress)
     kept = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.25
     return torch.where(kept, x, random_affine(x, generator, strength))
 
