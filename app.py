@@ -8,7 +8,7 @@ import torch
 from vae_demo.checkpoints import SHIPPED, CheckpointError
 from vae_demo.data import DataError
 from vae_demo.models import best_device
-from vae_demo.twins import load_twins
+from vae_demo.zoo import load_zoo
 
 
 def main() -> None:
@@ -27,14 +27,14 @@ def main() -> None:
         device = torch.device(arguments.device) if arguments.device else best_device()
         if device.type not in ("cuda", "mps", "cpu"):
             sys.exit(f"Cannot start on the device {arguments.device!r}: use cuda, mps or cpu.")
-        twins = load_twins(arguments.checkpoints, device, arguments.data)
+        zoo = load_zoo(arguments.checkpoints, device, arguments.data)
     except (CheckpointError, DataError, RuntimeError) as error:
         sys.exit(f"Cannot start: {error}")
 
     from vae_demo.ui.app import build_app, launch_options
 
-    build_app(twins).launch(
-        server_name=arguments.host, server_port=arguments.port, **launch_options(twins)
+    build_app(zoo).launch(
+        server_name=arguments.host, server_port=arguments.port, **launch_options(zoo)
     )
 
 

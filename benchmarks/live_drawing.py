@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 
-from vae_demo.twins import load_twins
 from vae_demo.ui.app import build_app, launch_options
 from vae_demo.ui.draw import EXAMPLES, draw_tab
+from vae_demo.zoo import load_zoo
 
 # Waits for the first animation frame whose output differs, then notes the time since the dispatch.
 MOVE = """
@@ -60,8 +60,8 @@ def milliseconds(values: list[float]) -> str:
 
 
 def server_step(rounds: int) -> None:
-    twins = load_twins()
-    step = draw_tab(twins).reconstruct
+    zoo = load_zoo()
+    step = draw_tab(zoo).reconstruct
     requests = [
         {"strokes": [[616 * value for value in stroke] for stroke in example]}
         for example in json.loads(Path(EXAMPLES).read_text())
@@ -73,8 +73,8 @@ def server_step(rounds: int) -> None:
         step(requests[i % 10])
         middle = time.perf_counter()
         with torch.inference_mode():
-            for model in twins.both():
-                model.decode(model.encode(x))
+            for model in zoo.pair():
+                model.coder.decode(model.coder.encode(x))
         ended = time.perf_counter()
         if i >= 20:  # warm
             whole.append(1e3 * (middle - started))
@@ -87,9 +87,9 @@ def server_step(rounds: int) -> None:
 def browser_step(rounds: int) -> None:
     from playwright.sync_api import sync_playwright
 
-    twins = load_twins()
-    app = build_app(twins)
-    _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **launch_options(twins))
+    zoo = load_zoo()
+    app = build_app(zoo)
+    _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **launch_options(zoo))
     examples = json.loads(Path(EXAMPLES).read_text())
     times: list[float] = []
     missed = 0

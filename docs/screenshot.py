@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from vae_demo.twins import load_twins
 from vae_demo.ui.app import build_app, launch_options
+from vae_demo.zoo import load_zoo
 
 WIDTH, HEIGHT = 1280, 760
 ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader"]
@@ -17,9 +17,9 @@ ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader"]
 
 def main() -> None:
     torch.set_num_threads(1)
-    twins = load_twins()
-    app = build_app(twins)
-    _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **launch_options(twins))
+    zoo = load_zoo()
+    app = build_app(zoo)
+    _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **launch_options(zoo))
     sheet = Image.new("RGB", (2 * WIDTH + 16, 2 * HEIGHT + 16), "#8a8f96")
     with sync_playwright() as playwright:
         executable = shutil.which("chromium") or shutil.which("google-chrome")

@@ -41,6 +41,13 @@ def available(folder: str | Path = SHIPPED) -> list[str]:
     return sorted(card.stem for card in cards if card.with_suffix(".safetensors").exists())
 
 
+def coders(folder: str | Path = SHIPPED) -> list[str]:
+    """Names of the models with codes in a folder, sorted: all but a judge."""
+    return [
+        name for name in available(folder) if read_card(name, folder)["architecture"] != "judge"
+    ]
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file in one step: whoever is killed in between leaves the old one whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,3 +144,17 @@ def load(name: str, folder: str | Path = SHIPPED, device: str | torch.device = "
     model = model.requires_grad_(False).eval()
     # Channels last makes one picture a quarter faster on a CPU.
     return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def load_coder(
+    name: str, folder: str | Path = SHIPPED, device: str | torch.device = "cpu"
+) -> Autoencoder | LinearAutoencoder:
+    """A model that has codes, see `load`.
+
+    Raises:
+        CheckpointError: it has none, or cannot be loaded.
+    """
+    model = load(name, folder, device)
+    if isinstance(model, Judge):
+        raise CheckpointError(f"{name} in {folder} has no codes: it is a {type(model).__name__}.")
+    return model

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vae_demo import checkpoints, data, latent, latent_map, train
+from vae_demo import checkpoints, data, latent, latent_map, samplers, train
 from vae_demo.checkpoints import CheckpointError
 from vae_demo.losses import bernoulli_nats, kl_nats, squared_error
 from vae_demo.metrics import (
@@ -33,7 +33,7 @@ from vae_demo.metrics import (
     nearest_neighbour_accuracy,
     principal_angles,
 )
-from vae_demo.models import Judge, VariationalAutoencoder, best_device
+from vae_demo.models import Coder, Judge, VariationalAutoencoder, best_device
 from vae_demo.reference import reference_figures
 from vae_demo.report import (
     COMMAND,
@@ -43,13 +43,12 @@ from vae_demo.report import (
     still_true,
     write_report,
 )
+from vae_demo.samplers import Samplers
 from vae_demo.yardstick import (
     DEFAULT,
-    Coder,
     Settings,
     Yardstick,
     decoded,
-    in_batches,
     looks,
     measuring,
     read,
@@ -77,19 +76,12 @@ class Codes(NamedTuple):
 
 
 def encoded(model: Coder, yardstick: Yardstick) -> Codes:
-    def posterior(images: Tensor) -> list[Tensor]:
-        def both(part: Tensor) -> Tensor:
-            x = part.float() / 255
-            if isinstance(model, VariationalAutoencoder):
-                return torch.cat(model.posterior(x), 1)
-            return model.encode(x)
-
-        return list(in_batches(both, images, yardstick.device).split(model.latent_size, 1))
-
-    mean, *logvar = posterior(yardstick.train_images)
-    drawn = latent.sample_posterior(mean, logvar[0], yardstick.generator()) if logvar else mean
-    test_mean, *test_logvar = posterior(yardstick.images)
-    return Codes(mean, drawn, test_mean, test_logvar[0] if test_logvar else None)
+    mean, logvar = latent_map.encode(model, yardstick.train_images, yardstick.device)
+    test_mean, test_logvar = latent_map.encode(model, yardstick.images, yardstick.device)
+    drawn = mean
+    if logvar is not None:
+        drawn = latent.sample_posterior(mean, logvar, yardstick.generator())
+    return Codes(mean, drawn, test_mean, test_logvar)
 
 
 # The figures of one model -------------------------------------------------------------------------
@@ -157,8 +149,13 @@ def fitted_prior_figures(
     return {"negative_elbo_nats": negative_elbo, "kl_nats": kl_mean}
 
 
-def fitted_samplers(codes: Codes, yardstick: Yardstick) -> dict[str, latent.Mixture]:
-    """One Gaussian, and a mixture of many, fitted to the codes of the training digits."""
+def fitted_samplers(
+    codes: Codes, yardstick: Yardstick, shipped: Samplers | None
+) -> dict[str, latent.Mixture]:
+    """One Gaussian, and a mixture of many, fitted to the codes of the training digits: those of the
+    folder where they have as many components."""
+    if shipped and len(shipped.mixture.weights) == yardstick.settings.components:
+        return {"gaussian": shipped.gaussian, "mixture": shipped.mixture}
     components = {"gaussian": 1, "mixture": yardstick.settings.components}
     return {
         name: latent.fit_mixture(codes.drawn, count, yardstick.seed)
@@ -251,16 +248,16 @@ def not_a_digit_figures(model: Coder, digits: Tensor, yardstick: Yardstick) -> F
     return figures
 
 
-def measure(name: str, folder: Path, yardstick: Yardstick, reference: Figures) -> Figures:
-    """All that applies to one model.
+def measure(
+    name: str, folder: Path, yardstick: Yardstick, reference: Figures, shipped: Samplers | None
+) -> Figures:
+    """All that applies to one model; `shipped` are the samplers that lie beside it.
 
     Raises:
         CheckpointError: it is missing, damaged or without codes.
     """
     card = checkpoints.read_card(name, folder)
-    model = checkpoints.load(name, folder, yardstick.device)
-    if isinstance(model, Judge):
-        raise CheckpointError(f"{name} in {folder} has no codes to measure: it is the judge.")
+    model = checkpoints.load_coder(name, folder, yardstick.device)
     figures: Figures = {
         "weights_sha256": card["weights_sha256"],
         "versions": versions(),
@@ -273,18 +270,18 @@ def measure(name: str, folder: Path, yardstick: Yardstick, reference: Figures) -
         tqdm.write(f"{name}: {group} after {time.monotonic() - started:.0f} s")
 
     codes = encoded(model, yardstick)
-    samplers = fitted_samplers(codes, yardstick)
+    fitted = fitted_samplers(codes, yardstick, shipped)
     if isinstance(model, VariationalAutoencoder):
         if card.get("likelihood", "bernoulli") == "bernoulli":
             likelihood = likelihood_figures(model, yardstick, name)
-            likelihood["fitted_prior"] = fitted_prior_figures(model, samplers["mixture"], yardstick)
+            likelihood["fitted_prior"] = fitted_prior_figures(model, fitted["mixture"], yardstick)
             add("likelihood", likelihood)
         else:
             add("likelihood", "its pixels are not Bernoulli: nats would not compare")
     found, errors = reconstruction_figures(model, yardstick)
     add("reconstruction", found)
     add("codes", code_figures(codes, yardstick))
-    add("samples", sample_figures(model, samplers, yardstick, reference))
+    add("samples", sample_figures(model, fitted, yardstick, reference))
     add("midpoints", midpoint_figures(model, codes, yardstick))
     add("pen", pen_figures(model, yardstick))
     add("not_a_digit", not_a_digit_figures(model, errors, yardstick))
@@ -348,7 +345,7 @@ def evaluate(
         "data": {"train": data.digest(train_images), "test": data.digest(images)},
         "judge": {"weights_sha256": cards["judge"]["weights_sha256"]},
     }
-    coders = [name for name, card in cards.items() if card["architecture"] != "judge"]
+    coders = checkpoints.coders(folder)
     names = list(names) or coders
     if unknown := set(names) - set(coders):
         wanted, known = " or ".join(sorted(unknown)), ", ".join(coders) or "none"
@@ -367,11 +364,19 @@ def evaluate(
         tqdm.write(f"No report in {folder} of this judge, seed and settings: all starts afresh.")
         report["judge"]["accuracy"] = share(yardstick.reads == yardstick.labels)
         report |= {"versions": versions(), "reference": reference_figures(yardstick)}
+    beside = shipped_samplers(folder)
     for name in names:
-        entries[name] = measure(name, folder, yardstick, report["reference"])
+        entries[name] = measure(name, folder, yardstick, report["reference"], beside.get(name))
         write_report(folder, report | {"models": dict(sorted(entries.items()))})
     write_report(folder, report | {"models": dict(sorted(entries.items()))})
     return read_report(folder)
+
+
+def shipped_samplers(folder: Path) -> dict[str, Samplers]:
+    try:
+        return samplers.load(folder)
+    except CheckpointError:
+        return {}
 
 
 def complete(entry: Figures | None, settings: Settings) -> bool:

@@ -155,15 +155,23 @@ def sample_mixture(
         ValueError: count or temperature below its bound.
     """
     device, latent_size = generator.device, mixture.means.shape[1]
-    weights, means, choleskys = (part.to(device) for part in mixture)
-    edges = weights.cumsum(0)[:-1]
+    mixture = Mixture(*(part.to(device) for part in mixture))
     blocks = [prior(min(count, 0), latent_size, generator, temperature)]  # checks its arguments
     for _ in range(0, count, BLOCK_ROWS):
         where = torch.rand(BLOCK_ROWS, device=device, generator=generator)
-        chosen = torch.searchsorted(edges, where, right=True)
         noise = prior(BLOCK_ROWS, latent_size, generator, temperature)
-        blocks.append(means[chosen] + (choleskys[chosen] @ noise[..., None])[..., 0])
+        blocks.append(in_component(mixture, noise, component(mixture, where)))
     return torch.cat(blocks)[:count]
+
+
+def component(mixture: Mixture, where: Tensor) -> Tensor:
+    """Which component (B,) each of B numbers in [0, 1) falls to, by the components' weights."""
+    return torch.searchsorted(mixture.weights.cumsum(0)[:-1], where, right=True)
+
+
+def in_component(mixture: Mixture, noise: Tensor, chosen: Tensor) -> Tensor:
+    """Standard normal noise (B, Z) made draws (B, Z) from the chosen components (B,)."""
+    return mixture.means[chosen] + (mixture.choleskys[chosen] @ noise[..., None])[..., 0]
 
 
 def lerp(a: Tensor, b: Tensor, steps: int) -> Tensor:

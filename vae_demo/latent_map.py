@@ -1,4 +1,4 @@
-"""The encoded test set and its UMAP: where every test digit lies in the twins' code spaces.
+"""The encoded test set and its map: where every test digit lies in each model's code space.
 
     python -m vae_demo.latent_map        encode, lay out, write checkpoints/latent_map.npz
 
@@ -25,11 +25,12 @@ from torch import Tensor
 
 from vae_demo import checkpoints, data
 from vae_demo.checkpoints import CheckpointError
-from vae_demo.models import Autoencoder, VariationalAutoencoder
+from vae_demo.models import Coder, VariationalAutoencoder
 
 FILE = "latent_map.npz"
 COMMAND = "python -m vae_demo.latent_map"
-MODELS = ("ae", "vae")
+MODELS = ("ae", "vae")  # must be there, with all test digits
+OTHERS = 2_000  # test digits of any other model; a plane needs no UMAP and holds all
 HALF_ROUNDING = 2.0**-11  # largest relative error of a number stored as float16
 
 # What np.load was seen to raise on truncated, altered and foreign files.
@@ -52,12 +53,13 @@ Points = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """What one model made of the test digits, in the order of MNIST's test file.
+    """What one model made of the first N test digits, in the order of MNIST's test file.
 
     Attributes:
         mean: (N, Z) float32 codes; for a VAE the posterior means.
         logvar: (N, Z) float32 log-variances of the posterior; None for an AE.
-        points: (N, 2) float32 places on the map. Its axes have no meaning and no unit.
+        points: (N, 2) float32 places on the map: a UMAP, whose axes have no meaning and no unit;
+            codes of one or two numbers are their own map.
         n_neighbors: UMAP's own, ≥ 3; `locate` uses as many.
     """
 
@@ -73,7 +75,7 @@ class EncodedDigits:
 
     Attributes:
         labels: (N,) uint8 in 0 … 9.
-        codes: by the model's name, "ae" and "vae".
+        codes: by the model's name; "ae" and "vae" have all, others may have fewer.
         card: how the map was made: UMAP's settings, weights, versions, figures.
     """
 
@@ -125,10 +127,12 @@ def load(folder: str | Path = checkpoints.SHIPPED) -> EncodedDigits:
         card = json.loads(str(arrays["card"]))
         n_neighbors = int(card["umap"]["n_neighbors"])
         digests = {name: card[f"{name}_weights_sha256"] for name in MODELS}
+        others = checkpoints.available(folder)
+        digests |= {name: card[key] for name in others if (key := f"{name}_weights_sha256") in card}
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} has an unreadable card ({error!r}). {hint}") from error
     codes = {}
-    for name in MODELS:
+    for name in digests:
         model_card = checkpoints.read_card(name, folder)
         if digests[name] != model_card["weights_sha256"]:
             raise CheckpointError(f"{path} was made with other weights of {name!r}. {hint}")
@@ -152,10 +156,11 @@ def check_shapes(
     hint: str,
 ) -> None:
     """Raise CheckpointError unless labels and one model's arrays fit each other and its card."""
-    count = len(np.atleast_1d(arrays["labels"]))
+    total = len(np.atleast_1d(arrays["labels"]))
+    count = total if name in MODELS else min(total, len(np.atleast_1d(arrays[f"{name}_mean"])))
     size = model_card.get("latent_size", 0)
     expected = {
-        "labels": ((count,), "u"),
+        "labels": ((total,), "u"),
         f"{name}_mean": ((count, size), "f"),
         f"{name}_logvar": ((count, size), "f"),
         f"{name}_umap": ((count, 2), "f"),
@@ -171,7 +176,7 @@ def check_shapes(
             )
         if not np.isfinite(array).all():
             raise CheckpointError(f"{path}: {key} holds numbers that are not finite. {hint}")
-    if count and arrays["labels"].max() > 9:
+    if total and arrays["labels"].max() > 9:
         raise CheckpointError(f"{path}: labels should be in 0 … 9. {hint}")
     if not 3 <= n_neighbors <= count:
         raise CheckpointError(
@@ -272,23 +277,24 @@ def membership(distances: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 @torch.no_grad()
-def encode(model: Autoencoder, images: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Codes of pictures (N, 1, 28, 28), uint8; each (N, Z) float32, rounded as in the file.
+def encode(
+    model: Coder, images: Tensor, device: str | torch.device = "cpu"
+) -> tuple[Tensor, Tensor | None]:
+    """Codes of pictures (N, 1, 28, 28), uint8; each (N, Z) float32 on the CPU.
 
     Returns:
-        Means and log-variances for a VAE, codes and None for an AE.
+        Means and log-variances for a VAE, codes and None for any other.
     """
     means, logvars = [], []
     for part in images.split(500):
-        x = part.float() / 255
+        x = part.to(device).float() / 255
         if isinstance(model, VariationalAutoencoder):
             mean, logvar = model.posterior(x)
-            logvars.append(logvar)
+            logvars.append(logvar.cpu())
         else:
             mean = model.encode(x)
-        means.append(mean)
-    rounded = [torch.cat(parts).half().float() for parts in (means, logvars) if parts]
-    return rounded[0], rounded[1] if logvars else None
+        means.append(mean.cpu())
+    return torch.cat(means), torch.cat(logvars) if logvars else None
 
 
 def fit(
@@ -373,13 +379,14 @@ def build(
     negative_samples: int = NEGATIVE_SAMPLES,
     seed: int = 1,
 ) -> EncodedDigits:
-    """Encode the test digits with the twins in a folder and lay them out.
+    """Encode the test digits with the models of a folder and lay them out.
 
     Raises:
         CheckpointError: a twin is missing or damaged.
         data.DataError: no MNIST.
     """
-    twins = {name: load_twin(name, folder) for name in MODELS}
+    others = [name for name in checkpoints.coders(folder) if name not in MODELS]
+    models = {name: checkpoints.load_coder(name, folder) for name in (*MODELS, *others)}
     images, targets = data.load(root, train=False)
     labels = targets.numpy().astype(np.uint8)
     settings = {
@@ -394,7 +401,7 @@ def build(
         "umap": settings,
         **{
             f"{name}_weights_sha256": checkpoints.read_card(name, folder)["weights_sha256"]
-            for name in MODELS
+            for name in models
         },
         "command": f"{COMMAND} --n-neighbors {n_neighbors} --min-dist {min_dist:g} "
         f"--negative-samples {negative_samples} --seed {seed}",
@@ -402,29 +409,30 @@ def build(
         "figures": {},
     }
     codes: dict[str, Codes] = {}
-    for name, model in twins.items():
-        mean, logvar = encode(model, images)
-        print(f"{name}: laying out {len(mean)} codes with UMAP …", flush=True)
-        points = fit(mean, n_neighbors, min_dist, seed=seed, negative_samples=negative_samples)
-        points -= points.mean(0)
-        if codes:
-            points = orient(points, next(iter(codes.values())).points)
+    for name, model in models.items():
+        plane = model.latent_size <= 2
+        shown = images if name in MODELS or plane else images[:OTHERS]
+        mean, logvar = (
+            None if part is None else part.half().float() for part in encode(model, shown)
+        )
+        assert mean is not None
+        if plane:
+            points = np.pad(mean.numpy(), ((0, 0), (0, 2 - model.latent_size)))
+        else:
+            print(f"{name}: laying out {len(mean)} codes with UMAP …", flush=True)
+            points = fit(mean, n_neighbors, min_dist, seed=seed, negative_samples=negative_samples)
+            points -= points.mean(0)
+            if codes:
+                points = orient(points, codes[MODELS[0]].points[: len(points)])
         codes[name] = Codes(mean, logvar, points, n_neighbors)
-        card["figures"][name] = figures(codes[name], labels)
+        card["figures"][name] = figures(codes[name], labels[: len(mean)])
         print(f"{name}: " + "  ".join(f"{k} {v:.3f}" for k, v in card["figures"][name].items()))
     return EncodedDigits(labels, codes, card)
 
 
-def load_twin(name: str, folder: str | Path = checkpoints.SHIPPED) -> Autoencoder:
-    model = checkpoints.load(name, folder)
-    if not isinstance(model, Autoencoder):
-        raise CheckpointError(f"{name} in {folder} has no codes: it is a {type(model).__name__}")
-    return model
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog=COMMAND, description="Encode the test digits with the twins and lay them out."
+        prog=COMMAND, description="Encode the test digits with each model and lay them out."
     )
     data.add_argument(parser)
     parser.add_argument(

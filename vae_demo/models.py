@@ -10,6 +10,8 @@ Welling 2014 (arXiv:1312.6114); residual blocks before activation, He et al. 201
 (arXiv:1603.05027); sub-pixel upsampling, Shi et al. 2016 (arXiv:1609.05158).
 """
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,6 +20,15 @@ SIDE_PX = 28
 LATENT_SIZE = 16
 WIDTH = 32  # channels at 14×14; twice as many at 7×7
 HIDDEN = 512
+
+
+class Coder(Protocol):
+    """Anything with codes: an autoencoder of whatever kind."""
+
+    latent_size: int
+
+    def encode(self, x: Tensor) -> Tensor: ...
+    def decode(self, z: Tensor) -> Tensor: ...
 
 
 class Residual(nn.Module):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from vae_demo.metrics import (
     moments,
     nearest_distances,
 )
-from vae_demo.models import Judge
+from vae_demo.models import Coder, Judge
 
 SURE = 0.9  # the judge's probability of its own answer
 BATCH = 200  # pictures at once: fastest on one thread
@@ -40,15 +40,6 @@ class Settings(NamedTuple):
 
 
 DEFAULT = Settings()
-
-
-class Coder(Protocol):
-    """Anything with codes: an autoencoder of whatever kind."""
-
-    latent_size: int
-
-    def encode(self, x: Tensor) -> Tensor: ...
-    def decode(self, z: Tensor) -> Tensor: ...
 
 
 class Reading(NamedTuple):

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from vae_demo import latent
+from vae_demo.latent import Mixture
 from vae_demo.latent_map import Codes, EncodedDigits
-from vae_demo.models import Autoencoder, VariationalAutoencoder
-from vae_demo.twins import Twins
+from vae_demo.models import Autoencoder, Judge, VariationalAutoencoder
+from vae_demo.samplers import Samplers
 from vae_demo.ui.app import build_app, launch_options
+from vae_demo.zoo import Zoo, ZooModel
 
 COUNT = 300
 
@@ -27,39 +29,62 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def fake_twins() -> Twins:
-    """Twins with random weights, and 300 codes, labels and places that mean nothing."""
+def fake_zoo() -> Zoo:
+    """Twins, a model of two numbers and a judge with random weights, and 300 codes, labels, places
+    and samplers that mean nothing."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        ae, vae = Autoencoder(), VariationalAutoencoder()
+        coders = {
+            "ae": Autoencoder(),
+            "vae": VariationalAutoencoder(),
+            "ae_2d": Autoencoder(2, 4, 8),
+        }
+        judge = Judge().requires_grad_(False).eval()
     with torch.no_grad():
-        for model in (ae, vae):
+        for model in coders.values():
             model.mean.weight *= 100  # as it is, every picture has nearly one code and one answer
             model.decoder[-2].weight *= 50
-    for model in (ae, vae):
-        model.requires_grad_(False).eval()
     generator = torch.Generator().manual_seed(1)
-    codes = {}
-    for name in ("ae", "vae"):
-        mean = latent.prior(COUNT, 16, generator)
+    labels = torch.arange(COUNT).remainder(10).to(torch.uint8).numpy()
+    codes, samplers, loaded = {}, {}, {}
+    for name, model in coders.items():
+        model.requires_grad_(False).eval()
+        mean = latent.prior(COUNT, model.latent_size, generator)
         points = 5 * latent.prior(COUNT, 2, generator).numpy()
         codes[name] = Codes(mean, mean - 3 if name == "vae" else None, points, 15)
-    labels = torch.arange(COUNT).remainder(10).to(torch.uint8).numpy()
+        of_class = [latent.fit_mixture(mean[labels == c], 1, 0) for c in range(10)]
+        classes = Mixture(
+            torch.full((10,), 0.1),
+            torch.cat([one.means for one in of_class]),
+            torch.cat([one.choleskys for one in of_class]),
+        )
+        one, some = (latent.fit_mixture(mean, components, 0) for components in (1, 3))
+        samplers[name] = Samplers(one, classes, some, torch.linspace(0, 0.1, 101))
+        loaded[name] = ZooModel(name, model, codes[name], samplers[name], f"digest of {name}")
     card = {"umap": {"n_neighbors": 15, "min_dist": 0.1, "metric": "euclidean", "seed": 1}}
-    return Twins(ae, vae, EncodedDigits(labels, codes, card), torch.device("cpu"))
+    digits = EncodedDigits(labels, codes, card)
+    return Zoo(
+        Path("nowhere"),
+        torch.device("cpu"),
+        tuple(coders),
+        judge,
+        digits,
+        samplers,
+        loaded=loaded,
+    )
 
 
 @pytest.fixture(scope="session")
-def served(fake_twins: Twins) -> Iterator[str]:
+def served(fake_zoo: Zoo) -> Iterator[str]:
     """Address of the running app, without a slash at its end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
 
     async def launch() -> gr.Blocks:
-        app = build_app(fake_twins)
+        app = build_app(fake_zoo)
         app.launch(
-            prevent_thread_lock=True, quiet=True, server_port=port, **launch_options(fake_twins)
+            prevent_thread_lock=True, quiet=True, server_port=port, **launch_options(fake_zoo)
         )
         return app
 

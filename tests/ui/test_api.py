@@ -25,8 +25,8 @@ from PIL import Image
 from vae_demo import latent, latent_map
 from vae_demo.images import png, preprocess, render_strokes, to_uint8
 from vae_demo.losses import bernoulli_nats, kl_nats
-from vae_demo.twins import Twins
-from vae_demo.ui.sample import MAX_COUNT, MAX_SEED, MAX_TEMPERATURE
+from vae_demo.ui.points import MAX_COUNT, MAX_SEED, MAX_TEMPERATURE
+from vae_demo.zoo import Zoo
 
 ENDPOINTS = {"/reconstruct", "/sample", "/interpolate", "/locate"}
 SEVEN = [[[10, 10], [60, 10], [30, 90]], [[20, 50], [55, 50]]]
@@ -64,14 +64,14 @@ def raw_call(served: str, name: str, body: str) -> tuple[str, Any]:
 # Answers ------------------------------------------------------------------------------------------
 
 
-def test_reconstruct(client: Client, fake_twins: Twins) -> None:
+def test_reconstruct(client: Client, fake_zoo: Zoo) -> None:
     answer = client.predict(picture=SEVEN, api_name="/reconstruct")
     x = render_strokes(SEVEN)[None]
     assert answer["blank"] is False
     assert np.array_equal(pixels(answer["x"]), to_uint8(x)[0, 0])
-    mean, logvar = fake_twins.vae.posterior(x)
-    for name, z in (("ae", fake_twins.ae.encode(x)), ("vae", mean)):
-        logits = getattr(fake_twins, name).decode(z)
+    mean, logvar = fake_zoo.model("vae").coder.posterior(x)
+    for name, z in (("ae", fake_zoo.model("ae").coder.encode(x)), ("vae", mean)):
+        logits = fake_zoo.model(name).coder.decode(z)
         found = answer[name]
         assert np.array_equal(pixels(found["x_hat"]), to_uint8(logits.sigmoid())[0, 0])
         error = (logits.sigmoid() - x).square().mean().item()
@@ -82,7 +82,7 @@ def test_reconstruct(client: Client, fake_twins: Twins) -> None:
     assert answer["ae"]["kl_nats"] is None
 
 
-def test_a_picture_comes_as_strokes_file_or_index(client: Client, fake_twins: Twins) -> None:
+def test_a_picture_comes_as_strokes_file_or_index(client: Client, fake_zoo: Zoo) -> None:
     file = file_of(SEVEN)
     expected = to_uint8(preprocess(Image.open(io.BytesIO(base64.b64decode(file)))))[0]
     wrapped = "\n".join(file[i : i + 76] for i in range(0, len(file), 76))
@@ -90,7 +90,7 @@ def test_a_picture_comes_as_strokes_file_or_index(client: Client, fake_twins: Tw
         answer = client.predict(form, api_name="/reconstruct")
         assert np.array_equal(pixels(answer["x"]), expected)
     answer = client.predict(7, api_name="/reconstruct")
-    assert np.array_equal(pixels(answer["x"]), to_uint8(fake_twins.digit(7))[0, 0])
+    assert np.array_equal(pixels(answer["x"]), to_uint8(fake_zoo.digit(7))[0, 0])
 
 
 @pytest.mark.parametrize("blank", [[], [[]], [[], []]])
@@ -102,11 +102,11 @@ def test_a_blank_drawing_is_no_error(client: Client, blank: list[Any]) -> None:
     assert not pixels(answer["x"]).any()
 
 
-def test_sample(client: Client, fake_twins: Twins) -> None:
+def test_sample(client: Client, fake_zoo: Zoo) -> None:
     answer = client.predict(count=5, seed=3, temperature=0.5, api_name="/sample")
     z = latent.prior(5, 16, torch.Generator().manual_seed(3), 0.5)
     for name in ("ae", "vae"):
-        expected = to_uint8(getattr(fake_twins, name).decode(z).sigmoid())[:, 0]
+        expected = to_uint8(fake_zoo.model(name).coder.decode(z).sigmoid())[:, 0]
         assert np.array_equal([pixels(picture) for picture in answer[name]], expected)
 
 
@@ -118,34 +118,35 @@ def test_sample_has_defaults_and_is_repeatable(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["lerp", "slerp"])
-def test_interpolate(client: Client, fake_twins: Twins, path: str) -> None:
+def test_interpolate(client: Client, fake_zoo: Zoo, path: str) -> None:
     answer = client.predict(4, SEVEN, steps=6, path=path, api_name="/interpolate")
     x = render_strokes(SEVEN)[None]
     for name in ("ae", "vae"):
-        model = getattr(fake_twins, name)
-        a, b = fake_twins.digits.codes[name].mean[4], model.encode(x)[0]
+        model = fake_zoo.model(name).coder
+        a, b = fake_zoo.digits.codes[name].mean[4], model.encode(x)[0]
         frames = model.decode(getattr(latent, path)(a, b, 6)).sigmoid()
         assert np.array_equal([pixels(p) for p in answer[name]], to_uint8(frames)[:, 0])
 
 
-def test_locate(client: Client, fake_twins: Twins) -> None:
+def test_locate(client: Client, fake_zoo: Zoo) -> None:
     answer = client.predict(SEVEN, neighbours=3, api_name="/locate")
     x = render_strokes(SEVEN)[None]
     for name in ("ae", "vae"):
-        codes = fake_twins.digits.codes[name]
-        z = getattr(fake_twins, name).encode(x)
+        codes = fake_zoo.digits.codes[name]
+        z = fake_zoo.model(name).coder.encode(x)
         place = [answer[name]["x"], answer[name]["y"]]
         assert place == pytest.approx(latent_map.locate(z, codes)[0].tolist(), rel=1e-5)
         indices, distances = latent_map.nearest(z, codes, 3)
         found = answer[name]["neighbours"]
         assert [n["index"] for n in found] == indices[0].tolist()
-        assert [n["label"] for n in found] == fake_twins.digits.labels[indices[0]].tolist()
+        assert [n["label"] for n in found] == fake_zoo.digits.labels[indices[0]].tolist()
         assert [n["distance"] for n in found] == pytest.approx(distances[0].tolist(), rel=1e-5)
 
 
-def test_a_test_digit_lies_at_its_own_place(client: Client, fake_twins: Twins) -> None:
+def test_a_test_digit_lies_at_its_own_place(client: Client, fake_zoo: Zoo) -> None:
     answer = client.predict(11, api_name="/locate")
-    for name, codes in fake_twins.digits.codes.items():
+    for name in ("ae", "vae"):
+        codes = fake_zoo.digits.codes[name]
         assert [answer[name]["x"], answer[name]["y"]] == pytest.approx(codes.points[11].tolist())
         assert answer[name]["neighbours"][0] == {"index": 11, "label": 1, "distance": 0}
 

@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from vae_demo.images import render_strokes
-from vae_demo.twins import Twins
 from vae_demo.ui.app import MAX_BODY_BYTES, device_name, texts
 from vae_demo.ui.draw import rebuild
+from vae_demo.zoo import Zoo
 
 ROOT = Path(__file__).parent.parent.parent
 JSON = {"content-type": "application/json"}
@@ -250,13 +250,13 @@ def test_broken_requests_are_refused(http: httpx.Client, body: str) -> None:
 
 
 def test_visitors_do_not_see_each_other(
-    http: httpx.Client, server_functions: dict[tuple[str, str], int], fake_twins: Twins
+    http: httpx.Client, server_functions: dict[tuple[str, str], int], fake_zoo: Zoo
 ) -> None:
     component = server_functions["draw", "reconstruct"]
     strokes = [[10, 10, 10 + i, 60, 50 - i, 90 - 2 * i] for i in range(16)]
     pens = [np.reshape(stroke, (-1, 2)) for stroke in strokes]
     with torch.inference_mode():
-        expected = [rebuild(fake_twins, render_strokes([pen])[None]) for pen in pens]
+        expected = [rebuild(fake_zoo, render_strokes([pen])[None]) for pen in pens]
 
     def visitor(number: int) -> list[Any]:
         payload = json.dumps({"strokes": [strokes[number]]})

@@ -16,19 +16,19 @@ SEVEN = [[100, 100, 400, 100, 200, 500]]
 
 
 @pytest.fixture(scope="module")
-def reconstruct(fake_twins):
-    return draw_tab(fake_twins).reconstruct
+def reconstruct(fake_zoo):
+    return draw_tab(fake_zoo).reconstruct
 
 
 def grey(packed):
     return np.frombuffer(base64.b64decode(packed), np.uint8).reshape(28, 28)
 
 
-def test_both_models_answer_the_same_picture(reconstruct, fake_twins):
+def test_both_models_answer_the_same_picture(reconstruct, fake_zoo):
     answer = reconstruct({"strokes": SEVEN})
     x = images.render_strokes([np.reshape(SEVEN[0], (-1, 2))])[None]
     assert np.array_equal(grey(answer["seen"]), images.to_uint8(x[0, 0]))
-    for side, model in zip(("left", "right"), fake_twins.both(), strict=True):
+    for side, model in zip(("left", "right"), [one.coder for one in fake_zoo.pair()], strict=True):
         x_hat = model.decode(model.encode(x)).sigmoid()
         assert np.array_equal(grey(answer[side]["picture"]), images.to_uint8(x_hat[0, 0]))
         error = ((x_hat - x) ** 2).mean().item()
@@ -37,10 +37,10 @@ def test_both_models_answer_the_same_picture(reconstruct, fake_twins):
         assert answer[side]["reconstruction_nats"] == pytest.approx(nats, rel=1e-3)
 
 
-def test_kl_is_the_vaes_alone(reconstruct, fake_twins):
+def test_kl_is_the_vaes_alone(reconstruct, fake_zoo):
     answer = reconstruct({"strokes": SEVEN})
     x = images.render_strokes([np.reshape(SEVEN[0], (-1, 2))])[None]
-    mean, logvar = fake_twins.vae.posterior(x)
+    mean, logvar = fake_zoo.model("vae").coder.posterior(x)
     posterior = Independent(Normal(mean, (0.5 * logvar).exp()), 1)
     prior = Independent(Normal(torch.zeros_like(mean), 1.0), 1)
     expected = kl_divergence(posterior, prior).item()
@@ -58,9 +58,9 @@ def test_a_tap_is_a_dot(reconstruct):
     assert 0 < (seen > 0).sum() < 30
 
 
-def test_a_digit_of_the_dataset_is_shown_as_the_autoencoder_rebuilds_it(reconstruct, fake_twins):
-    code = fake_twins.digits.codes["ae"].mean[5:6]
-    x = fake_twins.ae.decode(code).sigmoid()
+def test_a_digit_of_the_dataset_is_shown_as_the_autoencoder_rebuilds_it(reconstruct, fake_zoo):
+    code = fake_zoo.digits.codes["ae"].mean[5:6]
+    x = fake_zoo.model("ae").coder.decode(code).sigmoid()
     assert np.array_equal(grey(reconstruct({"digit": 5})["seen"]), images.to_uint8(x[0, 0]))
 
 

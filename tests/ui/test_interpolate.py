@@ -14,11 +14,10 @@ from vae_demo.ui.interpolate import (
     MAX_STEPS,
     MIN_STEPS,
     cross_fade,
-    digit_of_class,
-    end_point,
     frame_count,
     interpolate_tab,
 )
+from vae_demo.ui.points import digit_of_class, point
 from vae_demo.ui.sample import sample_tab
 
 STROKES = {"strokes": [[100, 100, 300, 100, 200, 400]]}
@@ -28,8 +27,8 @@ ENDS = [STROKES, DIGIT, POINT]
 
 
 @pytest.fixture(scope="module")
-def ask(fake_twins):
-    function = interpolate_tab(fake_twins).server_fns[0]
+def ask(fake_zoo):
+    function = interpolate_tab(fake_zoo).server_fns[0]
 
     def call(start=DIGIT, end=POINT, steps=9, path="lerp", **others):
         return function({"start": start, "end": end, "steps": steps, "path": path, **others})
@@ -38,13 +37,13 @@ def ask(fake_twins):
 
 
 @pytest.fixture(scope="module")
-def decoded(fake_twins):
+def decoded(fake_zoo):
     """What one side makes of an end alone, as grey bytes."""
 
     def decode(side, end):
         with torch.inference_mode():
-            z = end_point(fake_twins, end).codes[side]
-            return to_uint8(fake_twins.both()[side].decode(z[None]).sigmoid()).reshape(28, 28)
+            z = point(fake_zoo, fake_zoo.pair(), end).codes[side]
+            return to_uint8(fake_zoo.pair()[side].coder.decode(z[None]).sigmoid()).reshape(28, 28)
 
     return decode
 
@@ -108,17 +107,17 @@ def test_the_same_question_gets_the_same_answer(ask):
 # Ends ---------------------------------------------------------------------------------------------
 
 
-def test_a_digit_goes_by_each_models_own_code(fake_twins):
-    end = end_point(fake_twins, DIGIT)
+def test_a_digit_goes_by_each_models_own_code(fake_zoo):
+    end = point(fake_zoo, fake_zoo.pair(), DIGIT)
     for z, name in zip(end.codes, ("ae", "vae"), strict=True):
-        assert torch.equal(z, fake_twins.digits.codes[name].mean[17])
-    assert torch.equal(end.x, fake_twins.digit(17))
+        assert torch.equal(z, fake_zoo.digits.codes[name].mean[17])
+    assert torch.equal(end.x, fake_zoo.digit(17))
     assert end.about == {"digit": 17, "class": 7}
 
 
-def test_a_drawing_goes_by_what_each_model_encodes(fake_twins):
-    end = end_point(fake_twins, STROKES)
-    for z, model in zip(end.codes, fake_twins.both(), strict=True):
+def test_a_drawing_goes_by_what_each_model_encodes(fake_zoo):
+    end = point(fake_zoo, fake_zoo.pair(), STROKES)
+    for z, model in zip(end.codes, [one.coder for one in fake_zoo.pair()], strict=True):
         assert torch.equal(z, model.encode(end.x)[0])
     assert end.about == {}
 
@@ -130,28 +129,28 @@ def test_a_picture_is_an_end_too(ask):
     assert pictures(answer["start"]["picture"]).any()
 
 
-def test_a_random_point_is_the_same_for_both_models(fake_twins):
-    left, right = end_point(fake_twins, POINT).codes
+def test_a_random_point_is_the_same_for_both_models(fake_zoo):
+    left, right = point(fake_zoo, fake_zoo.pair(), POINT).codes
     assert torch.equal(left, right)
 
 
-def test_a_random_point_is_the_tile_of_the_tab_sample(ask, fake_twins):
-    sample = sample_tab(fake_twins).server_fns[0]
+def test_a_random_point_is_the_tile_of_the_tab_sample(ask, fake_zoo):
+    sample = sample_tab(fake_zoo).server_fns[0]
     tiles = sample({"count": 25, "seed": 5, "temperature": 0.8})
     answer = ask(DIGIT, POINT)
     for side in ("left", "right"):
-        assert close(pictures(answer[side])[-1], pictures(tiles[side])[7])
+        assert close(pictures(answer[side])[-1], pictures(tiles[side]["pictures"])[7])
 
 
 @pytest.mark.parametrize("digit", range(10))
-def test_any_digit_of_a_class_is_of_that_class(ask, fake_twins, digit):
+def test_any_digit_of_a_class_is_of_that_class(ask, fake_zoo, digit):
     answer = ask({"class": digit, "seed": 12345})["start"]
-    assert answer["class"] == digit == fake_twins.digits.labels[answer["digit"]]
+    assert answer["class"] == digit == fake_zoo.digits.labels[answer["digit"]]
     assert ask({"digit": answer["digit"]})["start"] == answer
 
 
-def test_another_seed_chooses_another_digit_of_the_class(fake_twins):
-    found = {digit_of_class(fake_twins, {"class": 3, "seed": seed}) for seed in range(30)}
+def test_another_seed_chooses_another_digit_of_the_class(fake_zoo):
+    found = {digit_of_class(fake_zoo, {"class": 3, "seed": seed}) for seed in range(30)}
     assert len(found) == 30
 
 

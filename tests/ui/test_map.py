@@ -12,32 +12,32 @@ import torch
 from numpy.typing import NDArray
 
 from vae_demo import latent_map
-from vae_demo.twins import Twins
 from vae_demo.ui.app import texts
 from vae_demo.ui.exhibit import HERE
 from vae_demo.ui.map import NEAREST, PLOTLY_JS, decode_digit, locate_drawing, map_tab, pack_points
+from vae_demo.zoo import Zoo
 
 SIDES = {"left": "ae", "right": "vae"}
 Ask = Callable[[Any], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def functions(fake_twins: Twins) -> dict[str, Ask]:
+def functions(fake_zoo: Zoo) -> dict[str, Ask]:
     """The server functions, by the names the script calls them by."""
-    return {function.__name__: function for function in map_tab(fake_twins).server_fns}
+    return {function.__name__: function for function in map_tab(fake_zoo).server_fns}
 
 
 def array(text: str, kind: str) -> NDArray[Any]:
     return np.frombuffer(base64.b64decode(text), kind)
 
 
-def test_points_arrive_exactly_as_the_map_has_them(fake_twins: Twins) -> None:
-    packed = pack_points(fake_twins)
+def test_points_arrive_exactly_as_the_map_has_them(fake_zoo: Zoo) -> None:
+    packed = pack_points(fake_zoo)
     labels = array(packed["labels"], "u1")
-    np.testing.assert_array_equal(labels, fake_twins.digits.labels)
+    np.testing.assert_array_equal(labels, fake_zoo.digits.labels)
     for side, name in SIDES.items():
         points = array(packed[side]["points"], "<f4").reshape(-1, 2)
-        np.testing.assert_array_equal(points, fake_twins.digits.codes[name].points)
+        np.testing.assert_array_equal(points, fake_zoo.digits.codes[name].points)
         np.testing.assert_allclose(packed[side]["low"], points.min(0))
         np.testing.assert_allclose(packed[side]["high"], points.max(0))
         for label, middle in enumerate(packed[side]["middles"]):
@@ -45,41 +45,41 @@ def test_points_arrive_exactly_as_the_map_has_them(fake_twins: Twins) -> None:
     json.dumps(packed, allow_nan=False)
 
 
-def test_a_class_without_digits_has_no_middle(fake_twins: Twins) -> None:
-    digits = replace(fake_twins.digits, labels=np.where(fake_twins.digits.labels == 4, 9, 3))
-    middles = pack_points(replace(fake_twins, digits=digits))["left"]["middles"]
+def test_a_class_without_digits_has_no_middle(fake_zoo: Zoo) -> None:
+    digits = replace(fake_zoo.digits, labels=np.where(fake_zoo.digits.labels == 4, 9, 3))
+    middles = pack_points(replace(fake_zoo, digits=digits))["left"]["middles"]
     assert [label for label, middle in enumerate(middles) if middle] == [3, 9]
 
 
-def test_a_digit_is_decoded_by_the_model_of_each_map(fake_twins: Twins) -> None:
-    shown = decode_digit(fake_twins, 7)
+def test_a_digit_is_decoded_by_the_model_of_each_map(fake_zoo: Zoo) -> None:
+    shown = decode_digit(fake_zoo, 7)
     for side, name in SIDES.items():
-        z = fake_twins.digits.codes[name].mean[7:8]
-        x = getattr(fake_twins, name).decode(z).sigmoid()[0, 0]
+        z = fake_zoo.digits.codes[name].mean[7:8]
+        x = fake_zoo.model(name).coder.decode(z).sigmoid()[0, 0]
         np.testing.assert_allclose(array(shown[side], "u1").reshape(28, 28), 255 * x, atol=0.51)
     assert shown["left"] != shown["right"]
 
 
-def test_without_mnist_the_autoencoder_stands_in_for_the_original(fake_twins: Twins) -> None:
-    shown = decode_digit(fake_twins, 3)
+def test_without_mnist_the_autoencoder_stands_in_for_the_original(fake_zoo: Zoo) -> None:
+    shown = decode_digit(fake_zoo, 3)
     assert shown["original"] is None
-    x = fake_twins.digit(3)[0, 0]
+    x = fake_zoo.digit(3)[0, 0]
     np.testing.assert_allclose(array(shown["picture"], "u1").reshape(28, 28), 255 * x, atol=0.51)
 
 
-def test_with_mnist_the_original_stands_beside(fake_twins: Twins) -> None:
+def test_with_mnist_the_original_stands_beside(fake_zoo: Zoo) -> None:
     originals = torch.arange(300 * 784).remainder(251).to(torch.uint8).view(300, 1, 28, 28)
-    shown = decode_digit(replace(fake_twins, originals=originals), 5)
+    shown = decode_digit(replace(fake_zoo, originals=originals), 5)
     np.testing.assert_array_equal(array(shown["original"], "u1"), originals[5].flatten())
     assert shown["picture"] == shown["original"]
-    assert shown["left"] == decode_digit(fake_twins, 5)["left"]
+    assert shown["left"] == decode_digit(fake_zoo, 5)["left"]
 
 
-def test_a_drawing_lies_where_latent_map_places_it(fake_twins: Twins) -> None:
+def test_a_drawing_lies_where_latent_map_places_it(fake_zoo: Zoo) -> None:
     x = torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(2))
-    placed = locate_drawing(fake_twins, x)
+    placed = locate_drawing(fake_zoo, x)
     for side, name in SIDES.items():
-        model, codes = getattr(fake_twins, name), fake_twins.digits.codes[name]
+        model, codes = fake_zoo.model(name).coder, fake_zoo.digits.codes[name]
         z = model.encode(x)
         np.testing.assert_allclose(placed[side]["point"], latent_map.locate(z, codes)[0])
         distances = (codes.mean - z).norm(dim=1)

@@ -38,10 +38,10 @@ from vae_demo.images import (
     preprocess,
     render_strokes,
 )
-from vae_demo.twins import Twins
-from vae_demo.ui.draw import answers
+from vae_demo.ui.draw import answer
 from vae_demo.ui.interpolate import PATHS
-from vae_demo.ui.sample import MAX_COUNT, MAX_SEED, MAX_TEMPERATURE, noise
+from vae_demo.ui.points import MAX_COUNT, MAX_SEED, MAX_TEMPERATURE, noise
+from vae_demo.zoo import Zoo
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class ArgumentError(ValueError):
     """An argument does not fit; the message says what came, what was expected and what to do."""
 
 
-def add_endpoints(twins: Twins) -> None:
+def add_endpoints(zoo: Zoo) -> None:
     """Add `reconstruct`, `sample`, `interpolate` and `locate` to the Blocks being built."""
 
     def reconstruct(picture: Picture) -> Reconstruction:
@@ -165,10 +165,10 @@ def add_endpoints(twins: Twins) -> None:
             x, the 28×28 picture the models saw; per model x_hat, squared_error (mean per pixel), \
 reconstruction_nats and, for the VAE, kl_nats. A blank picture is no error: blank is true.
         """
-        x = as_picture(picture, "picture", twins)
+        x = as_picture(picture, "picture", zoo)
         if not x.any():
             return {"blank": True, "x": encoded(x)[0], "ae": None, "vae": None}
-        ae, vae = answers(twins, x)
+        ae, vae = (answer(model, x.to(zoo.device)) for model in zoo.pair())
         return {"blank": False, "x": encoded(x)[0], "ae": rebuilt(ae), "vae": rebuilt(vae)}
 
     def sample(count: int = 16, seed: int = 0, temperature: float = 1.0) -> Pictures:
@@ -190,8 +190,8 @@ reconstruction_nats and, for the VAE, kl_nats. A blank picture is no error: blan
             "seed": as_whole(seed, "seed", 0, MAX_SEED),
             "temperature": as_number(temperature, "temperature", 0, MAX_TEMPERATURE),
         }
-        z = noise(twins, settings, as_whole(count, "count", 1, MAX_COUNT))
-        return decoded(twins, {"ae": z, "vae": z})
+        z = noise(settings, as_whole(count, "count", 1, MAX_COUNT))
+        return decoded(zoo, {"ae": z, "vae": z})
 
     def interpolate(
         start: Picture, end: Picture, steps: int = 10, path: Literal["lerp", "slerp"] = "slerp"
@@ -213,9 +213,9 @@ reconstruction_nats and, for the VAE, kl_nats. A blank picture is no error: blan
         steps = as_whole(steps, "steps", 2, STEPS_MAX)
         if not isinstance(path, str) or path not in PATHS:
             raise ArgumentError(f"path is {shown(path)}; expected 'lerp' or 'slerp'.")
-        first, last = as_codes(start, "start", twins), as_codes(end, "end", twins)
+        first, last = as_codes(start, "start", zoo), as_codes(end, "end", zoo)
         return decoded(
-            twins, {name: PATHS[path](first[name][0], last[name][0], steps) for name in first}
+            zoo, {name: PATHS[path](first[name][0], last[name][0], steps) for name in first}
         )
 
     def locate(picture: Picture, neighbours: int = 5) -> Location:
@@ -232,10 +232,10 @@ reconstruction_nats and, for the VAE, kl_nats. A blank picture is no error: blan
         Returns:
             per model x, y and neighbours: index, label (the class, 0 to 9) and distance of each.
         """
-        digits = twins.digits
+        digits = zoo.digits
         neighbours = as_whole(neighbours, "neighbours", 1, min(NEIGHBOURS_MAX, len(digits.labels)))
         places: dict[str, Place] = {}
-        for name, z in as_codes(picture, "picture", twins).items():
+        for name, z in as_codes(picture, "picture", zoo).items():
             x, y = latent_map.locate(z, digits.codes[name])[0].tolist()
             indices, distances = latent_map.nearest(z, digits.codes[name], neighbours)
             places[name] = {
@@ -313,13 +313,13 @@ def as_whole(value: Any, name: str, low: int, high: int) -> int:
     return int(number)
 
 
-def as_picture(value: Any, name: str, twins: Twins) -> Tensor:
+def as_picture(value: Any, name: str, zoo: Zoo) -> Tensor:
     """The picture x (1, 1, 28, 28) that strokes, base64 or an index stand for; zeros if blank.
 
     Raises:
         ArgumentError: none of these, or not readable.
     """
-    last = len(twins.digits.labels) - 1
+    last = len(zoo.digits.labels) - 1
     try:
         if isinstance(value, list):
             return render_strokes(as_strokes(value, name))[None]
@@ -332,7 +332,7 @@ def as_picture(value: Any, name: str, twins: Twins) -> Tensor:
             f"{name} is {shown(value)}; expected pen strokes [[[x, y], …], …], a picture file in "
             f"base64, or the index of a test digit, 0 to {last}."
         )
-    return twins.digit(as_whole(value, name, 0, last))
+    return zoo.digit(as_whole(value, name, 0, last))
 
 
 def as_strokes(value: list[Any], name: str) -> list[list[list[float]]]:
@@ -390,18 +390,18 @@ def as_bytes(value: str, name: str) -> bytes:
     return content
 
 
-def as_codes(value: Any, name: str, twins: Twins) -> dict[str, Tensor]:
+def as_codes(value: Any, name: str, zoo: Zoo) -> dict[str, Tensor]:
     """A picture's code (1, Z) by the model's name; for a test digit, the shipped one.
 
     Raises:
         ArgumentError: no picture, or a blank one.
     """
-    x = as_picture(value, name, twins).to(twins.device)
+    x = as_picture(value, name, zoo).to(zoo.device)
     if not x.any():
         raise ArgumentError(f"{name} is blank; draw something on it.")
     if isinstance(value, int | float):
-        return {key: codes.mean[[int(value)]] for key, codes in twins.digits.codes.items()}
-    return {"ae": twins.ae.encode(x), "vae": twins.vae.encode(x)}
+        return {model.name: model.codes.mean[[int(value)]] for model in zoo.pair()}
+    return {model.name: model.coder.encode(x) for model in zoo.pair()}
 
 
 # Answers ------------------------------------------------------------------------------------------
@@ -412,11 +412,13 @@ def encoded(x: Tensor) -> list[str]:
     return [base64.b64encode(png(picture)).decode() for picture in x.cpu()]
 
 
-def decoded(twins: Twins, codes: dict[str, Tensor]) -> Pictures:
+def decoded(zoo: Zoo, codes: dict[str, Tensor]) -> Pictures:
     """What each model makes of its codes (N, Z)."""
-    ae = twins.ae.decode(codes["ae"].to(twins.device)).sigmoid()
-    vae = twins.vae.decode(codes["vae"].to(twins.device)).sigmoid()
-    return {"ae": encoded(ae), "vae": encoded(vae)}
+    ae, vae = (
+        encoded(model.coder.decode(codes[model.name].to(zoo.device)).sigmoid())
+        for model in zoo.pair()
+    )
+    return {"ae": ae, "vae": vae}
 
 
 def rebuilt(answer: dict[str, Any]) -> Rebuilt:

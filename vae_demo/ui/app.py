@@ -1,4 +1,4 @@
-"""The page: four exhibits around one pair of twins, and how Gradio is to serve it."""
+"""The page: four exhibits around one zoo of models, and how Gradio is to serve it."""
 
 import json
 import os
@@ -8,7 +8,6 @@ import gradio as gr
 import torch
 from starlette.middleware import Middleware
 
-from vae_demo.twins import Twins
 from vae_demo.ui.api import Blocks, add_endpoints
 from vae_demo.ui.draw import draw_tab
 from vae_demo.ui.exhibit import HERE, exhibit
@@ -16,6 +15,7 @@ from vae_demo.ui.interpolate import interpolate_tab
 from vae_demo.ui.limits import EXCEPTION_HANDLERS, BodyLimit, KnownRoutes
 from vae_demo.ui.map import PLOTLY_JS, map_tab
 from vae_demo.ui.sample import sample_tab
+from vae_demo.zoo import Zoo
 
 LANGUAGES = ("en", "ko")
 STYLES = ("page", "draw", "sample", "interpolate", "map")
@@ -40,24 +40,27 @@ def texts() -> dict[str, dict[str, str]]:
     }
 
 
-def build_app(twins: Twins) -> gr.Blocks:
-    """The page around a pair of twins; serve it with `.launch(**launch_options(twins))`."""
+def build_app(zoo: Zoo) -> gr.Blocks:
+    """The page around a zoo; serve it with `.launch(**launch_options(zoo))`."""
     gr.set_static_paths([PLOTLY_JS])
     # After each queued call, Gradio makes statistics of so many of the last ones.
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
     with Blocks(title=texts()["en"]["title"], analytics_enabled=False) as app:
         exhibit("header")
-        draw_tab(twins)
-        sample_tab(twins)
-        interpolate_tab(twins)
-        map_tab(twins)
-        add_endpoints(twins)
+        draw_tab(zoo)
+        sample_tab(zoo)
+        interpolate_tab(zoo)
+        map_tab(zoo)
+        add_endpoints(zoo)
     return app.queue(max_size=QUEUE_MAX)
 
 
-def launch_options(twins: Twins) -> dict[str, Any]:
+def launch_options(zoo: Zoo) -> dict[str, Any]:
     """What `Blocks.launch` must know: theme, styles, scripts, limits."""
-    config = {"texts": texts(), "device": device_name(twins.device)}
+    models = [
+        {"name": name, "latent_size": zoo.digits.codes[name].mean.shape[1]} for name in zoo.names
+    ]
+    config = {"texts": texts(), "device": device_name(zoo.device), "models": models}
     # "</" would end the script element.
     shared = json.dumps(config, ensure_ascii=False).replace("</", "<\\/")
     script = (HERE / "page.js").read_text(encoding="utf-8")

@@ -56,9 +56,10 @@ const DIGITS = { squared_error: 4, reconstruction_nats: 1, kl_nats: 1 };
 
 function request() {
   const { digit, picture } = page();
-  if (digit !== undefined) return { digit };
-  if (picture) return { picture };
-  return { strokes: strokes().map((points) => points.map((value) => Math.round(value * 10) / 10)) };
+  const models = [...vaeDemo.models];
+  if (digit !== undefined) return { models, digit };
+  if (picture) return { models, picture };
+  return { models, strokes: strokes() };
 }
 
 function show(answer, asked) {
@@ -70,12 +71,13 @@ function show(answer, asked) {
     vaeDemo.paint($(`[data-testid=${name}]`), blank ? new Uint8Array(784) : vaeDemo.bytes(picture));
   for (const cell of element.querySelectorAll("[data-number]")) {
     const [side, name] = cell.dataset.number.split(".");
-    cell.textContent = blank ? "" : answer[side][name].toFixed(DIGITS[name]);
+    cell.textContent = blank ? "" : (answer[side][name]?.toFixed(DIGITS[name]) ?? "–");
   }
   vaeDemo.drawing = blank ? null : asked;
   vaeDemo.send("drawing", vaeDemo.drawing);
 }
 
+vaeDemo.on("models", () => ask());
 const ask = vaeDemo.live(request, (it) => server.reconstruct(it), show);
 
 function refresh() {
@@ -93,7 +95,8 @@ function refusePicture(code) {
 // Pen, mouse, finger ---------------------------------------------------------------------------
 function point(event) {
   const box = canvas.getBoundingClientRect();
-  const at = (position, start, length) => Math.max(0, Math.min(SIDE, ((position - start) / length) * SIDE));
+  // Whole units, a twentieth of a pixel of the models: an address can hold the drawing exactly.
+  const at = (position, start, length) => Math.max(0, Math.min(SIDE, Math.round(((position - start) / length) * SIDE)));
   return [at(event.clientX, box.left, box.width), at(event.clientY, box.top, box.height)];
 }
 
@@ -194,7 +197,7 @@ function stopDemo() {
 
 function drawExample(example) {
   stopDemo();
-  const scaled = example.map((points) => points.map((value) => value * SIDE));
+  const scaled = example.map((points) => points.map((value) => Math.round(value * SIDE)));
   const drawnOut = { strokes: scaled, example: true };
   if (!empty()) pages = [...pages, BLANK];
   if (vaeDemo.calm()) return turnTo(drawnOut);

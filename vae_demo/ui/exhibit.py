@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae_demo import exports
 from vae_demo.images import ImageError, open_image, preprocess, render_strokes, to_uint8
-from vae_demo.twins import Twins
+from vae_demo.zoo import TWINS, Zoo, ZooModel
 
 HERE = Path(__file__).parent
 TAP = 20  # of the canvas' 616 units: a finger that taps draws a dot, not a full-size blob
@@ -101,7 +102,21 @@ def whole(payload: Payload, key: str, low: int, high: int) -> int:
     return int(value)
 
 
-def picture(payload: Payload, twins: Twins) -> Tensor:
+def pair(payload: Payload, zoo: Zoo) -> tuple[ZooModel, ZooModel]:
+    """The two models that a request compares, `{"models": [left, right]}`; the twins by default.
+
+    Raises:
+        RequestError: no such models.
+    """
+    names = payload.get("models", TWINS)
+    if not isinstance(names, list | tuple) or len(names) != 2:
+        raise RequestError("error.request")
+    if not all(isinstance(name, str) and name in zoo.names for name in names):
+        raise RequestError("error.models")
+    return zoo.pair(names)
+
+
+def picture(payload: Payload, zoo: Zoo) -> Tensor:
     """The picture x (1, 1, 28, 28) that a request is about.
 
     It comes as pen strokes, `{"strokes": [[x0, y0, x1, y1, …], …]}`; as an uploaded file,
@@ -122,7 +137,7 @@ def picture(payload: Payload, twins: Twins) -> Tensor:
         except binascii.Error:
             raise RequestError("error.request") from None
         return preprocess(open_image(content))[None]
-    return twins.digit(whole(payload, "digit", 0, len(twins.digits.labels) - 1))
+    return zoo.digit(whole(payload, "digit", 0, len(zoo.digits.labels) - 1))
 
 
 # What the page receives ---------------------------------------------------------------------------
@@ -131,3 +146,33 @@ def picture(payload: Payload, twins: Twins) -> Tensor:
 def packed(x: Tensor) -> str:
     """Pictures (…, 28, 28) in [0, 1] as base64 of their bytes, row by row."""
     return base64.b64encode(to_uint8(x.cpu()).tobytes()).decode()
+
+
+def readings(zoo: Zoo, x: Tensor) -> Payload:
+    """What the judge reads in pictures x (B, 1, 28, 28) in [0, 1].
+
+    Returns:
+        classes: B whole numbers; confidences: the probability it gives each, two digits.
+    """
+    confidence, classes = zoo.judge(x.to(zoo.device)).softmax(1).max(1)
+    return {
+        "classes": classes.tolist(),
+        "confidences": [round(value, 3) for value in confidence.tolist()],
+    }
+
+
+def saved(name: str, content: bytes, recipe: exports.Recipe) -> Payload:
+    """A file for the visitor to keep, and the recipe it carries."""
+    return {"name": name, "file": base64.b64encode(content).decode(), "recipe": recipe}
+
+
+def recipe(tab: str, payload: Payload, zoo: Zoo) -> exports.Recipe:
+    """What makes an exported picture again: see `vae_demo.ui.replay`."""
+    models = pair(payload, zoo)
+    return {
+        "tab": tab,
+        "request": payload,
+        "weights": {model.name: model.weights_sha256 for model in models},
+        "device": zoo.device.type,
+        "torch": torch.__version__,
+    }

@@ -113,8 +113,9 @@ function request() {
   asked = { ...ends };
   const [start, end] = ENDS.map((name) => (ends[name] === "drawing" ? vaeDemo.drawing : ends[name]));
   element.firstElementChild.classList.toggle("waiting", !start || !end);
-  return start && end ? { start, end, steps, path } : null;
+  return start && end ? { models: [...vaeDemo.models], start, end, steps, path } : null;
 }
+vaeDemo.on("models", () => ask());
 const live = vaeDemo.live(request, (it) => server.interpolate(it), show);
 let opened = false, stale = false;
 function ask() {

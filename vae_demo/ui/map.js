@@ -382,7 +382,7 @@ function showMine(answer) {
   for (const map of maps) {
     map.mine = placed.blank ? null : placed[map.side].point;
     placeMarks(map);
-    const row = $(".row." + (map.side === "left" ? "ae" : "vae"));
+    const row = $(".row." + map.side);
     for (const old of row.querySelectorAll("button")) old.remove();
     if (placed.blank) continue;
     const { digits, distances, pictures } = placed[map.side];

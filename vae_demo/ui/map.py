@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vae_demo import latent_map
-from vae_demo.latent_map import Codes
-from vae_demo.models import Autoencoder
-from vae_demo.twins import Twins
 from vae_demo.ui.exhibit import Payload, exhibit, packed, picture, whole
+from vae_demo.zoo import Zoo, ZooModel
 
 NEAREST = 5
 
@@ -23,36 +21,36 @@ NEAREST = 5
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 
-def map_tab(twins: Twins) -> gr.HTML:
+def map_tab(zoo: Zoo) -> gr.HTML:
     """Both maps; the server functions fetch their points, decode a digit and place a drawing."""
-    all_points = pack_points(twins)
+    all_points = pack_points(zoo)
 
     def points(_: Payload) -> Payload:
         return all_points
 
     def digit(payload: Payload) -> Payload:
-        return decode_digit(twins, whole(payload, "digit", 0, len(twins.digits.labels) - 1))
+        return decode_digit(zoo, whole(payload, "digit", 0, len(zoo.digits.labels) - 1))
 
     def locate(payload: Payload) -> Payload:
-        return locate_drawing(twins, picture(payload, twins))
+        return locate_drawing(zoo, picture(payload, zoo))
 
     # Below the address of the page, whatever that is.
     script = "gradio_api/file=" + quote(PLOTLY_JS.as_posix())
     return exhibit("map", [points, digit, locate], plotly=script)
 
 
-def sides(twins: Twins) -> dict[str, tuple[Autoencoder, Codes]]:
-    """Who stands where on the page."""
-    codes = twins.digits.codes
-    return {"left": (twins.ae, codes["ae"]), "right": (twins.vae, codes["vae"])}
+def sides(zoo: Zoo) -> dict[str, ZooModel]:
+    """Who stands where: the zoo, whatever is compared elsewhere, for only they have this map."""
+    return dict(zip(("left", "right"), zoo.pair(), strict=True))
 
 
-def pack_points(twins: Twins) -> Payload:
+def pack_points(zoo: Zoo) -> Payload:
     """Every digit's class (N,), uint8, and for either map its place (N, 2), float32, the corners of
     the map, and the middle of each class (the median of its places, None for a class of none)."""
-    labels = twins.digits.labels
+    labels = zoo.digits.labels
     answer: Payload = {"labels": base64_of(labels)}
-    for side, (_, codes) in sides(twins).items():
+    for side, model in sides(zoo).items():
+        codes = model.codes
         classes = [codes.points[labels == label] for label in range(10)]
         answer[side] = {
             "points": base64_of(codes.points.astype("<f4")),
@@ -67,31 +65,32 @@ def base64_of(array: NDArray[Any]) -> str:
     return base64.b64encode(array.tobytes()).decode()
 
 
-def decode_digit(twins: Twins, index: int) -> Payload:
+def decode_digit(zoo: Zoo, index: int) -> Payload:
     """What both models rebuild from the code of a test digit.
 
     `original` is None where MNIST is not on disk; `picture` is the digit as other tabs show it,
     see `Twins.digit`.
     """
     answer: Payload = {}
-    for side, (model, codes) in sides(twins).items():
-        z = codes.mean[index : index + 1].to(twins.device)
-        answer[side] = packed(model.decode(z).sigmoid())
-    answer["original"] = None if twins.originals is None else packed(twins.digit(index))
+    for side, model in sides(zoo).items():
+        z = model.codes.mean[index : index + 1].to(zoo.device)
+        answer[side] = packed(model.coder.decode(z).sigmoid())
+    answer["original"] = None if zoo.originals is None else packed(zoo.digit(index))
     answer["picture"] = answer["original"] or answer["left"]
     return answer
 
 
-def locate_drawing(twins: Twins, x: Tensor) -> Payload:
+def locate_drawing(zoo: Zoo, x: Tensor) -> Payload:
     """Where a picture x (1, 1, 28, 28) lies on either map, and the test digits whose codes are
     nearest to its own, as the same model rebuilds them."""
     if not x.any():
         return {"blank": True}
     answer: Payload = {}
-    for side, (model, codes) in sides(twins).items():
-        z = model.encode(x.to(twins.device))
+    for side, model in sides(zoo).items():
+        codes = model.codes
+        z = model.coder.encode(x.to(zoo.device))
         indices, distances = latent_map.nearest(z, codes, NEAREST)
-        neighbors = model.decode(codes.mean[indices[0]].to(twins.device))
+        neighbors = model.coder.decode(codes.mean[indices[0]].to(zoo.device))
         answer[side] = {
             "point": latent_map.locate(z, codes)[0].tolist(),
             "digits": indices[0].tolist(),

@@ -10,7 +10,7 @@ window.vaeDemo = (() => {
     try { localStorage.setItem("vae_demo." + key, value); } catch { /* it lasts as long as the page */ }
   };
 
-  // Events: "language", "theme", "tab", "drawing", "to-draw", "to-start", "to-end".
+  // Events: "language", "theme", "tab", "models", "drawing", "to-draw", "to-start", "to-end".
   const listeners = new Map();
   const on = (name, callback) => listeners.set(name, [...(listeners.get(name) ?? []), callback]);
   const send = (name, detail) => (listeners.get(name) ?? []).forEach((callback) => callback(detail));
@@ -19,11 +19,20 @@ window.vaeDemo = (() => {
   const languages = Object.keys(texts);
   const preferred = [query.get("lang"), remembered("language"), navigator.language?.slice(0, 2), "en"];
   let language = preferred.find((one) => languages.includes(one));
+  // Every text may name what is compared: {left}, {right}, and the numbers in their codes.
   const text = (key, values = {}) =>
-    (texts[language][key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+    (texts[language][key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? compared(name));
+  function compared(name) {
+    const [side, what] = name.split("_");
+    if (!SIDES.includes(side)) return "";
+    const model = models[SIDES.indexOf(side)];
+    return what === "numbers" ? latentSize(model) : text("model." + model);
+  }
 
   // data-text fills an element, data-hint its tooltip, data-label its name for screen readers.
+  // data-model makes it the name of the model on that side, and the place to choose another.
   function translate(root) {
+    for (const node of root.querySelectorAll("[data-model]")) chooser(node);
     for (const node of root.querySelectorAll("[data-text]")) node.textContent = text(node.dataset.text);
     for (const node of root.querySelectorAll("[data-hint]")) node.title = text(node.dataset.hint);
     for (const node of root.querySelectorAll("[data-label]"))
@@ -34,6 +43,37 @@ window.vaeDemo = (() => {
   function exhibit(root) {
     translate(root);
     on("language", () => translate(root));
+    on("models", () => translate(root));
+  }
+
+  // The two models that are compared, on every tab ------------------------------------------------
+  const SIDES = ["left", "right"], TWINS = ["ae", "vae"];
+  const names = config.models.map((model) => model.name);
+  const models = SIDES.map((side, i) => (names.includes(query.get(side)) ? query.get(side) : TWINS[i]));
+  const latentSize = (name) => config.models.find((model) => model.name === name).latent_size;
+
+  function compare(side, name) {
+    const i = SIDES.indexOf(side);
+    if (models[i] === name) return;
+    models[i] = name;
+    inAddress(side, name === TWINS[i] ? null : name);
+    send("models", models);
+  }
+
+  function chooser(node) {
+    const side = node.dataset.model, i = SIDES.indexOf(side);
+    let select = node.querySelector("select");
+    if (!select) {
+      node.innerHTML = `<select data-testid="model-${side}"></select> <span class="about"></span>`;
+      select = node.querySelector("select");
+      select.append(...names.map((name) => new Option("", name)));
+      select.addEventListener("change", () => compare(side, select.value));
+    }
+    for (const option of select.options) option.textContent = text("model." + option.value);
+    select.value = models[i];
+    select.setAttribute("aria-label", text("model." + side));
+    select.title = text("model.hint");
+    node.querySelector(".about").textContent = text("model." + models[i] + ".about");
   }
 
   // The address always tells what is open, so that it can be sent to somebody. Null takes a key out.
@@ -51,6 +91,56 @@ window.vaeDemo = (() => {
     remember("language", next);
     inAddress("lang", next);
     send("language", next);
+  }
+
+  // Drawings, in an address ------------------------------------------------------------------------
+  // Points are whole canvas units; each is written as its step from the one before, zigzag, in
+  // base64url digits of 5 bits (as in source maps); "." begins the next stroke.
+  const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  function packStrokes(strokes) {
+    return strokes.map((points) => {
+      let written = "";
+      points.forEach((value, i) => {
+        const step = Math.round(value) - (i < 2 ? 0 : Math.round(points[i - 2]));
+        let rest = step < 0 ? -2 * step - 1 : 2 * step;
+        do {
+          const digit = rest & 31;
+          rest >>= 5;
+          written += DIGITS[rest ? digit | 32 : digit];
+        } while (rest);
+      });
+      return written;
+    }).join(".");
+  }
+  // Null for what is no drawing: an address may hold anything.
+  function unpackStrokes(written) {
+    if (!/^[\w.-]{1,8000}$/.test(written ?? "")) return null;
+    const strokes = [];
+    for (const part of written.split(".")) {
+      const points = [];
+      let value = 0, shift = 0;
+      for (const letter of part) {
+        const digit = DIGITS.indexOf(letter);
+        value += (digit & 31) * 2 ** shift;
+        shift += 5;
+        if (digit & 32) continue;
+        const step = value % 2 ? -(value + 1) / 2 : value / 2;
+        points.push(step + (points.length < 2 ? 0 : points.at(-2)));
+        value = shift = 0;
+      }
+      if (shift || points.length % 2 || !points.every((n) => n >= 0 && n <= 616)) return null;
+      strokes.push(points);
+    }
+    return strokes;
+  }
+
+  // A file the server made, for the visitor to keep: {name, file: base64}.
+  function keep({ name, file }, type = "") {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([file instanceof Blob ? file : bytes(file)], { type }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   }
 
   // Tabs ------------------------------------------------------------------------------------------
@@ -144,6 +234,7 @@ window.vaeDemo = (() => {
   return {
     config, on, send, text, translate, exhibit, speak, open, whenOpened, inAddress, query, theme,
     isDark, remembered, bytes, paint, crisp, live, complain, calm, GROUND, INK,
+    models, latentSize, compare, packStrokes, unpackStrokes, keep,
     drawing: null, // what is on the canvas now, as a request: {strokes} | {picture} | {digit} | null
     get language() { return language; },
     get tab() { return tab; },

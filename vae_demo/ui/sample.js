@@ -91,11 +91,13 @@ function show(answer, asked) {
   if (answer.error) return;
   lay(asked.count);
   for (const name of SIDES) {
-    paint(side(name).querySelector("canvas"), vaeDemo.bytes(answer[name]), asked.count);
-    side(name).querySelector(".noise").textContent = answer.spread.toFixed(1);
+    const { pictures, spread, code_spread } = answer[name];
+    paint(side(name).querySelector("canvas"), vaeDemo.bytes(pictures), asked.count);
+    side(name).querySelector(".noise").textContent = spread.toFixed(1);
+    side(name).querySelector(".codes").textContent = code_spread.toFixed(1);
   }
 }
-const ask = vaeDemo.live(() => ({ ...state }), (request) => server.sample(request), show);
+const ask = vaeDemo.live(() => ({ ...state, models: [...vaeDemo.models] }), (request) => server.sample(request), show);
 
 // Controls ---------------------------------------------------------------------------------------
 const temperature = $("[data-testid=temperature]"), seed = $("[data-testid=seed]"), count = $("[data-testid=count]");
@@ -187,7 +189,8 @@ vaeDemo.on("language", () => {
   if (picked !== null) $(".picked .name").textContent = vaeDemo.text("sample.tile", { n: picked + 1 });
 });
 
-for (const name of SIDES) side(name).querySelector(".codes").textContent = props.spreads[name].toFixed(1);
 write();
 lay(state.count); // empty walls first, so that nothing jumps when the pictures come
-vaeDemo.whenOpened("sample", ask);
+let opened = false;
+vaeDemo.on("models", () => { if (opened) ask(); });
+vaeDemo.whenOpened("sample", () => { opened = true; ask(); });

@@ -1,43 +1,36 @@
 """Sample: one noise, two decoders; only one of them was taught what the noise looks like."""
 
 import gradio as gr
-import torch
 from torch import Tensor
 
-from vae_demo import latent
 from vae_demo.latent_map import Codes
-from vae_demo.twins import Twins
-from vae_demo.ui.exhibit import Payload, exhibit, number, packed, whole
-
-MAX_COUNT = 100
-MAX_SEED = 2**31 - 1
-MAX_TEMPERATURE = 2.0
+from vae_demo.ui.exhibit import Payload, exhibit, packed, pair, whole
+from vae_demo.ui.points import MAX_COUNT, Pair, draws
+from vae_demo.zoo import Zoo
 
 
-def sample_tab(twins: Twins) -> gr.HTML:
+def sample_tab(zoo: Zoo) -> gr.HTML:
     """Two grids from one noise; its server function answers each movement of the slider."""
 
     def sample(payload: Payload) -> Payload:
         count = whole(payload, "count", 1, MAX_COUNT)
-        return sample_both(twins, noise(twins, payload, count))
+        return sample_both(pair(payload, zoo), payload, count, zoo)
 
-    sides = zip(("left", "right"), ("ae", "vae"), strict=True)
-    spreads = {side: code_spread(twins.digits.codes[name]) for side, name in sides}
-    return exhibit("sample", [sample], spreads=spreads)
+    return exhibit("sample", [sample])
 
 
-def noise(twins: Twins, payload: Payload, count: int) -> Tensor:
-    """The first `count` points (count, Z) that a request's seed and temperature stand for."""
-    seed = whole(payload, "seed", 0, MAX_SEED)
-    temperature = number(payload, "temperature", 0, MAX_TEMPERATURE)
-    generator = torch.Generator().manual_seed(seed)
-    return latent.prior(count, twins.ae.latent_size, generator, temperature).to(twins.device)
-
-
-def sample_both(twins: Twins, z: Tensor) -> Payload:
-    """What both models decode the points z (B, Z) to, and how far these lie from the origin."""
-    left, right = (packed(model.decode(z).sigmoid()) for model in twins.both())
-    return {"left": left, "right": right, "spread": spread(z)}
+def sample_both(models: Pair, spec: Payload, count: int, zoo: Zoo) -> Payload:
+    """What both models decode the first points of a sampler to (see `points.draws`), how far these
+    lie from the origin, and how far the codes of test digits do."""
+    answer: Payload = {}
+    for side, model in zip(("left", "right"), models, strict=True):
+        points = draws(model, spec, count)
+        answer[side] = {
+            "pictures": packed(model.coder.decode(points.to(zoo.device)).sigmoid()),
+            "spread": spread(points),
+            "code_spread": code_spread(model.codes),
+        }
+    return answer
 
 
 def spread(z: Tensor) -> float:
@@ -51,3 +44,7 @@ def code_spread(codes: Codes) -> float:
     if codes.logvar is not None:
         square = square + codes.logvar.exp()
     return square.sum(1).mean().sqrt().item()
+
+
+def export(zoo: Zoo, payload: Payload) -> bytes:
+    raise NotImplementedError
