@@ -24,6 +24,7 @@ from vae_demo import (
 from vae_demo.checkpoints import CheckpointError
 from vae_demo.losses import bernoulli_nats, kl_nats
 from vae_demo.models import Autoencoder, Judge, VariationalAutoencoder
+from vae_demo.samplers import Samplers
 from vae_demo.yardstick import Settings
 
 CPU = torch.device("cpu")
@@ -126,7 +127,7 @@ def runs(monkeypatch):
     def measuring(judge, root, settings, seed, device):
         return Mock(reads=torch.zeros(2), labels=torch.zeros(2), settings=settings)
 
-    def measure(name, folder, yardstick, reference):
+    def measure(name, folder, yardstick, reference, shipped):
         names.append(name)
         entry = {"weights_sha256": checkpoints.read_card(name, folder)["weights_sha256"]}
         if name.startswith("vae"):
@@ -261,7 +262,7 @@ def test_codes_of_one_number(folder, kind):
 def test_nats_of_gaussian_pixels_are_left_out(folder, measure_by, monkeypatch):
     keep(folder, "vae_mse", VariationalAutoencoder(2), likelihood="gaussian")
     monkeypatch.setattr(evaluate, "sample_figures", lambda *arguments: {})
-    entry = evaluate.measure("vae_mse", folder, measure_by, {})
+    entry = evaluate.measure("vae_mse", folder, measure_by, {}, None)
     assert "Bernoulli" in entry["likelihood"]
     assert len(entry["codes"]["kl_nats"]) == 2
 
@@ -361,9 +362,15 @@ def test_samples_are_of_the_prior_and_of_fits_to_the_drawn_codes(folder, measure
     codes = evaluate.encoded(vae, measure_by)
     fit = Mock(wraps=latent.fit_mixture)
     monkeypatch.setattr(latent, "fit_mixture", fit)
-    samplers = evaluate.fitted_samplers(codes, measure_by)
+    samplers = evaluate.fitted_samplers(codes, measure_by, None)
     assert [call.args[1] for call in fit.call_args_list] == [1, SETTINGS.components]
     assert all(call.args[0] is codes.drawn for call in fit.call_args_list)
+    some, other = latent.Mixture(torch.ones(3) / 3, *[torch.zeros(3)] * 2), samplers["gaussian"]
+    shipped = Samplers(other, some, some, torch.zeros(101))
+    taken = evaluate.fitted_samplers(codes, measure_by, shipped)
+    assert taken["mixture"] is some  # of as many components as the settings ask for
+    assert taken["gaussian"] is other
+    assert fit.call_count == 2
 
     scale = {"pytorch_example": {"frechet": 4.0}, "test_digits": {"confident_share": 0.5}}
     looks = Mock(side_effect=[{"frechet": f, "confident_share": 0.25} for f in (1.0, 3.0, 2.0)])

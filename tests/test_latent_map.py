@@ -14,7 +14,7 @@ from torch import Tensor
 from vae_demo import checkpoints, data, latent, latent_map
 from vae_demo.checkpoints import CheckpointError
 from vae_demo.latent_map import Codes, EncodedDigits
-from vae_demo.models import Autoencoder, VariationalAutoencoder
+from vae_demo.models import Autoencoder, Judge, VariationalAutoencoder
 
 COUNT, SIZE = 60, 3
 DIGESTS = {"ae": "a" * 64, "vae": "b" * 64}
@@ -322,12 +322,11 @@ def test_codes_are_the_models_own_in_order() -> None:
     with torch.no_grad():
         expected = ae.encode(images.float() / 255)
         posterior = vae.posterior(images.float() / 255)
-    assert torch.allclose(mean, expected, atol=1e-3)
-    assert torch.equal(mean, mean.half().float())
+    assert torch.allclose(mean, expected, atol=1e-5)
     mean, logvar = latent_map.encode(vae, images)
     assert logvar is not None
-    assert torch.allclose(mean, posterior[0], atol=1e-3)
-    assert torch.allclose(logvar, posterior[1], atol=1e-3)
+    assert torch.allclose(mean, posterior[0], atol=1e-5)
+    assert torch.allclose(logvar, posterior[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("mirror", [1.0, -1.0])
@@ -366,11 +365,21 @@ def test_the_command_writes_what_load_reads(
     monkeypatch.setattr("sys.argv", ["latent_map", "--folder", str(tmp_path), "--n-neighbors", "7"])
     checkpoints.save(tmp_path, "ae", Autoencoder(4), {})
     checkpoints.save(tmp_path, "vae", VariationalAutoencoder(4), {})
+    checkpoints.save(tmp_path, "small", Autoencoder(3, 4, 8), {})
+    checkpoints.save(tmp_path, "line", VariationalAutoencoder(1, 4, 8), {})
+    checkpoints.save(tmp_path, "judge", Judge(), {})
+    monkeypatch.setattr(latent_map, "OTHERS", COUNT - 10)
     latent_map.main()
     digits = latent_map.load(tmp_path)
     assert np.array_equal(digits.labels, labels)
+    sizes = {name: len(codes.mean) for name, codes in digits.codes.items()}
+    assert sizes == {"ae": COUNT, "vae": COUNT, "small": COUNT - 10, "line": COUNT}
+    line = digits.codes["line"]
+    assert np.array_equal(line.points[:, :1], line.mean)  # its codes are its map
+    assert not line.points[:, 1].any()
+    assert torch.equal(line.mean, line.mean.half().float())
     assert digits.codes["vae"].n_neighbors == digits.card["umap"]["n_neighbors"] == 7
-    assert digits.card["figures"].keys() == {"ae", "vae"}
+    assert digits.card["figures"].keys() == set(sizes)
     assert "--n-neighbors 7 " in digits.card["command"]
     assert str(tmp_path) not in digits.card["command"]
     assert "MB" in capsys.readouterr().out
@@ -386,8 +395,6 @@ def test_the_command_says_what_it_lacks(
 
 
 def test_the_judge_has_no_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vae_demo.models import Judge
-
     checkpoints.save(tmp_path, "ae", Judge(), {})
     with pytest.raises(CheckpointError, match="it is a Judge"):
         latent_map.build(folder=tmp_path)
@@ -407,10 +414,14 @@ def test_shipped_map_holds_the_test_set(shipped_map: EncodedDigits) -> None:
     # How often each digit occurs in MNIST's test file.
     counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert np.bincount(shipped_map.labels).tolist() == counts
-    for codes in shipped_map.codes.values():
-        assert codes.mean.shape == (10_000, 16)
-        assert codes.points.shape == (10_000, 2)
-    assert (checkpoints.SHIPPED / latent_map.FILE).stat().st_size < 2_000_000
+    assert set(shipped_map.codes) == set(checkpoints.coders())
+    for name, codes in shipped_map.codes.items():
+        latent_size = checkpoints.read_card(name)["latent_size"]
+        all_digits = name in latent_map.MODELS or latent_size <= 2
+        count = 10_000 if all_digits else latent_map.OTHERS
+        assert codes.mean.shape == (count, latent_size)
+        assert codes.points.shape == (count, 2)
+    assert (checkpoints.SHIPPED / latent_map.FILE).stat().st_size < 3_000_000
 
 
 def test_shipped_maps_lie_over_each_other(shipped_map: EncodedDigits) -> None:
@@ -424,7 +435,7 @@ def test_shipped_map_is_what_the_shipped_models_say(
     images, labels = mnist_test
     assert np.array_equal(shipped_map.labels, labels)
     for name, codes in shipped_map.codes.items():
-        mean, logvar = latent_map.encode(latent_map.load_twin(name), images[:200])
+        mean, logvar = latent_map.encode(checkpoints.load_coder(name), images[:200])
         assert torch.allclose(mean, codes.mean[:200], rtol=2e-3, atol=2e-3)
         if codes.logvar is not None:
             assert logvar is not None

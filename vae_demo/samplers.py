@@ -122,7 +122,8 @@ def load(folder: str | Path = checkpoints.SHIPPED) -> dict[str, Samplers]:
     hint = f"Write it with `{COMMAND}`, or restore it with git."
     found: dict[str, Samplers] = {}
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # From memory: np.load would leave a damaged file open.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             digests = json.loads(str(archive["card"]))["weights_sha256"]
             for name in sorted(set(digests) & set(checkpoints.available(folder))):
                 if digests[name] != checkpoints.read_card(name, folder)["weights_sha256"]:
