@@ -57,14 +57,14 @@ class Recipe(NamedTuple):
 TWINS = {"ae": Recipe(), "vae": Recipe(kind="variational")}
 
 # The others are smaller, and compared with each other: `vae_beta1` is their measure, not `vae`.
-SMALL = Recipe(width=16, hidden=128, bending="none", epochs=8)
+SMALL = Recipe(width=16, hidden=128, bending="none", epochs=6)
 SMALL_VAE = SMALL._replace(kind="variational")
 
 ZOO = {
     **TWINS,
     "judge": Recipe(kind="judge", bending="strong", epochs=12, batch=128, lr=1e-3),
-    "ae_2d": SMALL._replace(latent=2, epochs=10),
-    "vae_2d": SMALL_VAE._replace(latent=2, epochs=10),
+    "ae_2d": SMALL._replace(latent=2, epochs=8),
+    "vae_2d": SMALL_VAE._replace(latent=2, epochs=8),
     "ae_1d": SMALL._replace(latent=1),
     "pca": SMALL._replace(kind="pca"),
     "linear_ae": SMALL._replace(kind="linear", epochs=60),
