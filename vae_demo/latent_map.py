@@ -221,7 +221,8 @@ def nearest(z: Tensor, codes: Codes, k: int) -> tuple[NDArray[np.int64], NDArray
 
 
 def locate(z: Tensor, codes: Codes) -> Points:
-    """Where codes lie on the map: approximate, at once, without UMAP.
+    """Where codes lie on the map: approximate, at once, without UMAP. Codes of one or two numbers
+    are their own place.
 
     A code that is one of the test set's, up to the rounding of the file, lies at that digit's
     point, as it does in UMAP.
@@ -230,11 +231,14 @@ def locate(z: Tensor, codes: Codes) -> Points:
         z: (B, Z), any device.
 
     Returns:
-        (B, 2), within the convex hull of the map.
+        (B, 2), on a UMAP within the convex hull of its points.
 
     Raises:
         ValueError: z does not fit the codes or is not finite.
     """
+    if codes.mean.shape[1] <= 2:
+        nearest(z, codes, 1)  # checks z
+        return np.pad(z.detach().cpu().numpy(), ((0, 0), (0, 2 - z.shape[1]))).astype(np.float32)
     indices, distances = nearest(z, codes, codes.n_neighbors)
     weights = membership(distances)
     weights /= weights.sum(1, keepdims=True)

@@ -11,7 +11,8 @@ const ZOOM = { out: 1.25, in: 1 / 80 }; // in units of the whole map
 const SVG_POINTS = 2000; // as many as a browser without WebGL can bear
 
 let Plotly = null;
-let labels = null; // Uint8Array (N,)
+let labels = null; // Uint8Array (N,); a model may have encoded only the first so many
+let sent = null; // a point of code space that another tab sent here
 let chosen = new Set(); // classes to see; none chosen means all
 let shown = null, pinned = null; // digits by their number in the test set
 let ready = false;
@@ -44,6 +45,7 @@ function createMap(side) {
 const maps = ["left", "right"].map(createMap);
 vaeDemo.translate(element);
 
+const has = (map, index) => index !== null && 2 * index < map.points.length;
 const at = (map, index) => [map.points[2 * index], map.points[2 * index + 1]];
 const toPixel = ({ view, size }, [x, y]) => [size[0] / 2 + (x - view.x) / view.unit, size[1] / 2 - (y - view.y) / view.unit];
 const toMap = ({ view, size }, [px, py]) => [view.x + (px - size[0] / 2) * view.unit, view.y - (py - size[1] / 2) * view.unit];
@@ -88,7 +90,7 @@ const visible = (index) => webgl || index < SVG_POINTS;
 function traces(map) {
   return CLASSES.map((digit) => {
     const members = [];
-    labels.forEach((label, index) => { if (label === digit && visible(index)) members.push(index); });
+    labels.forEach((label, index) => { if (label === digit && visible(index) && has(map, index)) members.push(index); });
     return {
       type: webgl ? "scattergl" : "scatter", mode: "markers", hoverinfo: "skip",
       x: Float32Array.from(members, (index) => map.points[2 * index]),
@@ -139,8 +141,8 @@ function placeMarks(map) {
     put(node, map.middles[digit]);
     node.classList.toggle("dim", chosen.size > 0 && !chosen.has(digit));
   });
-  put(map.ring, shown === null || shown === pinned ? null : at(map, shown));
-  put(map.pin, pinned === null ? null : at(map, pinned));
+  put(map.ring, shown !== pinned && has(map, shown) ? at(map, shown) : null);
+  put(map.pin, has(map, pinned) ? at(map, pinned) : null);
   put(map.star, map.mine);
 }
 
@@ -157,9 +159,9 @@ function measure(map) {
 // The digit that is shown ---------------------------------------------------------------------------
 const answers = new Map(); // the latest ones, so that coming back costs nothing
 
-function showDigit(answer, { digit }) {
+function showDigit(answer, { digit, models }) {
   vaeDemo.complain(element, answer.error);
-  if (answer.error) return;
+  if (answer.error || models.join() !== vaeDemo.models.join()) return;
   answers.set(digit, answer);
   if (answers.size > 300) answers.delete(answers.keys().next().value);
   card(digit, answer);
@@ -175,7 +177,7 @@ function card(digit, answer) {
   words();
 }
 
-const askDigit = vaeDemo.live(() => (shown === null ? null : { digit: shown }), (it) => server.digit(it), showDigit);
+const askDigit = vaeDemo.live(() => (shown === null ? null : { models: [...vaeDemo.models], digit: shown }), (it) => server.digit(it), showDigit);
 
 function show(index) {
   if (index === shown) return;
@@ -197,7 +199,7 @@ function pin(index) {
 // What is kept should be seen, on the other map too.
 function bringIntoView(index) {
   for (const map of maps) {
-    if (!map.view) continue;
+    if (!map.view || !has(map, index)) continue;
     const [x, y] = toPixel(map, at(map, index));
     const rim = 12;
     if (x < rim || y < rim || x > map.size[0] - rim || y > map.size[1] - rim) {
@@ -217,8 +219,9 @@ for (const button of element.querySelectorAll("[data-send]"))
     const digit = pinned;
     let answer = answers.get(digit);
     if (!answer) {
-      try { answer = await server.digit({ digit }); } catch { answer = { error: "error.offline" }; }
-      showDigit(answer, { digit });
+      const request = { models: [...vaeDemo.models], digit };
+      try { answer = await server.digit(request); } catch { answer = { error: "error.offline" }; }
+      showDigit(answer, request);
     }
     if (!answer.error) vaeDemo.send(button.dataset.send, { digit, picture: answer.picture, label: labels[digit] });
   });
@@ -240,7 +243,7 @@ function hit(map, pixel, reach) {
   const [x, y] = toMap(map, pixel);
   let best = null, least = (reach * map.view.unit) ** 2;
   const { points } = map;
-  for (let i = 0; i < labels.length; i++) {
+  for (let i = 0; has(map, i); i++) {
     const distance = (points[2 * i] - x) ** 2 + (points[2 * i + 1] - y) ** 2;
     if (distance < least && visible(i) && (!chosen.size || chosen.has(labels[i]))) { best = i; least = distance; }
   }
@@ -319,9 +322,9 @@ function listen(map) {
     if (!map.view || event.ctrlKey || event.metaKey || event.altKey || !(arrow || nearer)) return;
     event.preventDefault();
     stopTour();
-    if (nearer) zoom(map, pinned === null ? map.size.map((length) => length / 2) : toPixel(map, at(map, pinned)), nearer);
+    if (nearer) zoom(map, pinned === null ? map.size.map((length) => length / 2) : toPixel(map, at(map, has(map, pinned) ? pinned : 0)), nearer);
     else if (pinned === null) keep(shown ?? another());
-    else keep(step(map, arrow) ?? pinned);
+    else keep((has(map, pinned) ? step(map, arrow) : another()) ?? pinned);
   });
 }
 maps.forEach(listen);
@@ -330,7 +333,7 @@ maps.forEach(listen);
 function step(map, [right, up]) {
   const [x, y] = at(map, pinned);
   let best = null, least = Infinity;
-  for (let i = 0; i < labels.length; i++) {
+  for (let i = 0; has(map, i); i++) {
     const [dx, dy] = [map.points[2 * i] - x, map.points[2 * i + 1] - y];
     const along = dx * right + dy * up, across = Math.abs(dx * up - dy * right);
     if (along < 4 * map.view.unit || across > along || along + across >= least) continue;
@@ -361,7 +364,7 @@ for (const digit of CLASSES) {
 function another() {
   const candidates = [];
   labels.forEach((label, index) => {
-    if (visible(index) && index !== shown && (!chosen.size || chosen.has(label))) candidates.push(index);
+    if (visible(index) && maps.every((map) => has(map, index)) && index !== shown && (!chosen.size || chosen.has(label))) candidates.push(index);
   });
   return candidates[Math.floor(Math.random() * candidates.length)];
 }
@@ -376,11 +379,12 @@ let placed = { blank: true };
 function showMine(answer) {
   vaeDemo.complain(element, answer.error);
   if (answer.error) return;
-  placed = vaeDemo.drawing ? answer : { blank: true };
+  placed = sent ?? vaeDemo.drawing ? answer : { blank: true };
   $(".mine .none").hidden = !placed.blank;
   $(".mine .found").hidden = placed.blank;
   for (const map of maps) {
     map.mine = placed.blank ? null : placed[map.side].point;
+    map.star.querySelector("i").dataset.text = sent ? "map.sent" : "map.star";
     placeMarks(map);
     const row = $(".row." + map.side);
     for (const old of row.querySelectorAll("button")) old.remove();
@@ -399,18 +403,29 @@ function showMine(answer) {
       row.append(button);
     });
   }
+  vaeDemo.translate($(".mine"));
+  for (const map of maps) vaeDemo.translate(map.star);
   words();
 }
-const askMine = vaeDemo.live(() => vaeDemo.drawing, (it) => server.locate(it), showMine);
+const askMine = vaeDemo.live(() => {
+  const point = sent ?? vaeDemo.drawing;
+  return point && { models: [...vaeDemo.models], point };
+}, (it) => server.locate(it), showMine);
 
 let stale = true;
 function mine() {
   if (!ready || !stale || vaeDemo.tab !== "map") return;
   stale = false;
-  if (vaeDemo.drawing) askMine();
+  if (sent ?? vaeDemo.drawing) askMine();
   else showMine({ blank: true });
 }
-vaeDemo.on("drawing", () => { stale = true; mine(); });
+vaeDemo.on("drawing", () => { stale = true; sent = null; mine(); });
+vaeDemo.on("to-map", (point) => {
+  if (point.digit !== undefined && ready) return keep(point.digit);
+  sent = point;
+  stale = true;
+  mine();
+});
 vaeDemo.on("tab", mine);
 $("[data-testid=map-draw-one]").addEventListener("click", () => vaeDemo.open("draw"));
 
@@ -436,15 +451,25 @@ function loadPlotly() {
   });
 }
 
-function readPoints(map, { points, low, high, middles }) {
+function readPoints(map, { points, low, high, middles, plane }) {
   map.points = new Float32Array(vaeDemo.bytes(points).buffer);
   map.corners = [low, high];
   map.middles = middles;
+  map.plane = plane;
+}
+
+function kinds() {
+  for (const map of maps) {
+    if (!map.points) continue;
+    const [count, numbers] = [(map.points.length / 2).toLocaleString(vaeDemo.language), vaeDemo.latentSize(vaeDemo.models[maps.indexOf(map)])];
+    map.ground.querySelector(".kind").textContent = vaeDemo.text(map.plane ? "map.kind.plane" : "map.kind.umap", { count, numbers });
+  }
 }
 
 // A megabyte of script takes its time: it sets off when the pointer nears the tab.
 let loading = null;
-const load = () => (loading ??= Promise.all([server.points({}), loadPlotly()]));
+const fetchPoints = () => server.points({ models: [...vaeDemo.models] });
+const load = () => (loading ??= Promise.all([fetchPoints(), loadPlotly()]));
 for (const name of ["pointerover", "pointerdown", "focusin"])
   document.addEventListener(name, (event) => { if (event.target.closest?.("#tab-map")) load().catch(() => {}); });
 
@@ -455,6 +480,7 @@ vaeDemo.whenOpened("map", async () => {
     if (answer.error) return vaeDemo.complain(element, answer.error);
     labels = vaeDemo.bytes(answer.labels);
     for (const map of maps) readPoints(map, answer[map.side]);
+    kinds();
     Plotly = library;
   } catch {
     return vaeDemo.complain(element, "error.map");
@@ -469,6 +495,29 @@ vaeDemo.whenOpened("map", async () => {
   mine();
   startTour();
 });
-vaeDemo.on("language", words);
+
+// Other models, other maps: dots, marks and pictures follow; what is kept stays kept.
+vaeDemo.on("models", async (models) => {
+  const asked = models.join();
+  loading = null;
+  if (!ready) return;
+  let answer;
+  try { answer = await fetchPoints(); } catch { answer = { error: "error.offline" }; }
+  if (asked !== vaeDemo.models.join()) return;
+  vaeDemo.complain(element, answer.error);
+  if (answer.error) return;
+  answers.clear();
+  for (const map of maps) {
+    readPoints(map, answer[map.side]);
+    map.home = home(map);
+    map.drawn = false;
+    look(map, map.home);
+  }
+  kinds();
+  if (shown !== null) askDigit();
+  stale = true;
+  mine();
+});
+vaeDemo.on("language", () => { words(); kinds(); });
 vaeDemo.on("theme", () => { if (ready) restyle(); });
 words();

@@ -1,6 +1,7 @@
-"""Map: the encoded test digits as each twin sees them, and the visitor's own digit among them."""
+"""Map: the encoded test digits as two models see them, and the visitor's own digit among them."""
 
 import base64
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,13 +10,15 @@ import gradio as gr
 import numpy as np
 import plotly
 from numpy.typing import NDArray
-from torch import Tensor
 
 from vae_demo import latent_map
-from vae_demo.ui.exhibit import Payload, exhibit, packed, picture, whole
-from vae_demo.zoo import Zoo, ZooModel
+from vae_demo.latent_map import Codes
+from vae_demo.ui.exhibit import Payload, exhibit, packed, pair, whole
+from vae_demo.ui.points import Pair, digit_code, point
+from vae_demo.zoo import Zoo
 
 NEAREST = 5
+SIDES = ("left", "right")
 
 # Plotly's script comes with its Python package, so that no other host is asked for it.
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -23,76 +26,79 @@ PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 def map_tab(zoo: Zoo) -> gr.HTML:
     """Both maps; the server functions fetch their points, decode a digit and place a drawing."""
-    all_points = pack_points(zoo)
 
-    def points(_: Payload) -> Payload:
-        return all_points
+    @lru_cache(maxsize=len(zoo.names))
+    def side(name: str) -> Payload:
+        return pack_side(zoo.digits.codes[name], zoo.digits.labels)
+
+    def points(payload: Payload) -> Payload:
+        sides = (side(model.name) for model in pair(payload, zoo))
+        return {"labels": base64_of(zoo.digits.labels), **dict(zip(SIDES, sides, strict=True))}
 
     def digit(payload: Payload) -> Payload:
-        return decode_digit(zoo, whole(payload, "digit", 0, len(zoo.digits.labels) - 1))
+        index = whole(payload, "digit", 0, len(zoo.digits.labels) - 1)
+        return decode_digit(zoo, pair(payload, zoo), index)
 
     def locate(payload: Payload) -> Payload:
-        return locate_drawing(zoo, picture(payload, zoo))
+        return locate_point(zoo, pair(payload, zoo), payload.get("point"))
 
     # Below the address of the page, whatever that is.
     script = "gradio_api/file=" + quote(PLOTLY_JS.as_posix())
     return exhibit("map", [points, digit, locate], plotly=script)
 
 
-def sides(zoo: Zoo) -> dict[str, ZooModel]:
-    """Who stands where: the zoo, whatever is compared elsewhere, for only they have this map."""
-    return dict(zip(("left", "right"), zoo.pair(), strict=True))
-
-
-def pack_points(zoo: Zoo) -> Payload:
-    """Every digit's class (N,), uint8, and for either map its place (N, 2), float32, the corners of
-    the map, and the middle of each class (the median of its places, None for a class of none)."""
-    labels = zoo.digits.labels
-    answer: Payload = {"labels": base64_of(labels)}
-    for side, model in sides(zoo).items():
-        codes = model.codes
-        classes = [codes.points[labels == label] for label in range(10)]
-        answer[side] = {
-            "points": base64_of(codes.points.astype("<f4")),
-            "low": codes.points.min(0).tolist(),
-            "high": codes.points.max(0).tolist(),
-            "middles": [np.median(one, axis=0).tolist() if len(one) else None for one in classes],
-        }
-    return answer
+def pack_side(codes: Codes, labels: NDArray[np.uint8]) -> Payload:
+    """A map: the place of each digit (N, 2), float32; its corners; the middle of each class (the
+    median of its places, None for a class of none); whether its axes are the codes themselves."""
+    labels = labels[: len(codes.points)]
+    classes = [codes.points[labels == label] for label in range(10)]
+    return {
+        "points": base64_of(codes.points.astype("<f4")),
+        "low": codes.points.min(0).tolist(),
+        "high": codes.points.max(0).tolist(),
+        "middles": [np.median(one, axis=0).tolist() if len(one) else None for one in classes],
+        "plane": codes.mean.shape[1] <= 2,
+    }
 
 
 def base64_of(array: NDArray[Any]) -> str:
     return base64.b64encode(array.tobytes()).decode()
 
 
-def decode_digit(zoo: Zoo, index: int) -> Payload:
+def decode_digit(zoo: Zoo, models: Pair, index: int) -> Payload:
     """What both models rebuild from the code of a test digit.
 
     `original` is None where MNIST is not on disk; `picture` is the digit as other tabs show it,
-    see `Twins.digit`.
+    see `Zoo.digit`.
     """
-    answer: Payload = {}
-    for side, model in sides(zoo).items():
-        z = model.codes.mean[index : index + 1].to(zoo.device)
+    x = zoo.digit(index)
+    answer: Payload = {
+        "picture": packed(x),
+        "original": packed(x) if zoo.originals is not None else None,
+    }
+    for side, model in zip(SIDES, models, strict=True):
+        z = digit_code(model, x, index, zoo)[None].to(zoo.device)
         answer[side] = packed(model.coder.decode(z).sigmoid())
-    answer["original"] = None if zoo.originals is None else packed(zoo.digit(index))
-    answer["picture"] = answer["original"] or answer["left"]
     return answer
 
 
-def locate_drawing(zoo: Zoo, x: Tensor) -> Payload:
-    """Where a picture x (1, 1, 28, 28) lies on either map, and the test digits whose codes are
-    nearest to its own, as the same model rebuilds them."""
-    if not x.any():
+def locate_point(zoo: Zoo, models: Pair, spec: Any) -> Payload:
+    """Where a point of code space (see `points`) lies on either map, and the test digits whose
+    codes are nearest to its own, as the same model rebuilds them. Blank for an empty drawing.
+
+    Raises:
+        RequestError, ImageError: no such point.
+    """
+    found = point(zoo, models, spec)
+    if not found.x.any():
         return {"blank": True}
     answer: Payload = {}
-    for side, model in sides(zoo).items():
+    for side, model, z in zip(SIDES, models, found.codes, strict=True):
         codes = model.codes
-        z = model.coder.encode(x.to(zoo.device))
-        indices, distances = latent_map.nearest(z, codes, NEAREST)
+        indices, distances = latent_map.nearest(z[None], codes, NEAREST)
         neighbors = model.coder.decode(codes.mean[indices[0]].to(zoo.device))
         answer[side] = {
-            "point": latent_map.locate(z, codes)[0].tolist(),
+            "point": latent_map.locate(z[None], codes)[0].tolist(),
             "digits": indices[0].tolist(),
             "distances": distances[0].tolist(),
             "pictures": packed(neighbors.sigmoid()),
