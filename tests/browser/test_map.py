@@ -105,6 +105,20 @@ def test_my_drawing_is_a_star_among_its_like(open_page: Open) -> None:
     wait_for_star(page, "left", shown=False)
 
 
+def test_other_models_bring_their_maps(open_page: Open) -> None:
+    page = open_map(open_page, "/?tab=map&lang=en&left=ae_2d")
+    kind = page.locator(".map .kind")
+    assert kind.nth(0).inner_text() == "10,000 codes as they are, 2-D"
+    before = pixels(page, "map-rebuilt-right")
+    page.locator("#map").get_by_test_id("model-right").select_option("vae_beta16")
+    page.wait_for_function("document.querySelectorAll('.map .kind')[1].innerText.includes('2,000')")
+    wait_for_change(page, "map-rebuilt-right", before)
+    assert "right=vae_beta16" in page.url
+    page.evaluate("vaeDemo.send('to-map', {codes: [[1, 0], Array(16).fill(0)]})")
+    wait_for_star(page, "left", shown=True)
+    assert page.locator(".map .star i").first.inner_text() == "sent here"
+
+
 def test_zoom_moves_the_dots_and_the_button_brings_them_back(open_page: Open) -> None:
     page = open_map(open_page)
     home = place(page, "map-ring-left")

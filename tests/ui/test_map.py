@@ -54,9 +54,8 @@ def test_any_two_models_have_their_maps(fake_zoo: Zoo, functions: dict[str, Ask]
     np.testing.assert_array_equal(points, fake_zoo.digits.codes["vae"].points)
     assert packed["right"]["plane"] is True
     assert functions["points"]({"models": ["vae", "judge"]}) == {"error": "error.models"}
-    placed = functions["locate"](
-        {"models": ["vae", "ae_2d"], "point": {"codes": [[0.0] * 16, [3, -4]]}}
-    )
+    codes = {"codes": [[0.0] * 16, [3, -4]]}
+    placed = functions["locate"]({"models": ["vae", "ae_2d"], "point": codes})
     assert placed["right"]["point"] == [3, -4]
 
 

@@ -72,10 +72,8 @@ def decode_digit(zoo: Zoo, models: Pair, index: int) -> Payload:
     see `Zoo.digit`.
     """
     x = zoo.digit(index)
-    answer: Payload = {
-        "picture": packed(x),
-        "original": packed(x) if zoo.originals is not None else None,
-    }
+    shown = packed(x)
+    answer: Payload = {"picture": shown, "original": None if zoo.originals is None else shown}
     for side, model in zip(SIDES, models, strict=True):
         z = digit_code(model, x, index, zoo)[None].to(zoo.device)
         answer[side] = packed(model.coder.decode(z).sigmoid())
