@@ -151,6 +151,19 @@ def test_named_models_are_measured_and_the_others_kept(folder, runs):
     assert found["reference"] == first["reference"]
 
 
+def test_runs_side_by_side_keep_each_others_figures(folder, runs, monkeypatch):
+    measured(folder, "ae")
+    measure = evaluate.measure
+
+    def meanwhile(name, *others):
+        if name == "ae":  # another run measures the other model while this one is at work
+            measured(folder, "vae_beta0.1")
+        return measure(name, *others)
+
+    monkeypatch.setattr(evaluate, "measure", meanwhile)
+    assert measured(folder, "ae")["models"].keys() == {"ae", "vae_beta0.1"}
+
+
 def test_figures_of_other_weights_are_dropped(folder, runs):
     measured(folder)
     other = Autoencoder(2)

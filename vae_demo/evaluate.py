@@ -4,6 +4,9 @@
     python -m vae_demo.evaluate vae           this one; the others stay as they were measured
     python -m vae_demo.evaluate --missing     what has not been measured, or has changed since
 
+Runs may share the work, one thread each, once the first has measured the reference:
+    python -m vae_demo.evaluate ae vae --threads 1 & python -m vae_demo.evaluate pca --threads 1
+
 All on the 10,000 MNIST test digits unless a figure says otherwise. The report is written after each
 model, so a killed run loses the work on one. What was measured with other weights of the model is
 dropped; with another judge, seed or amount, everything is.
@@ -366,9 +369,12 @@ def evaluate(
         report |= {"versions": versions(), "reference": reference_figures(yardstick)}
     beside = shipped_samplers(folder)
     for name in names:
-        entries[name] = measure(name, folder, yardstick, report["reference"], beside.get(name))
+        measured = measure(name, folder, yardstick, report["reference"], beside.get(name))
+        # Another run beside this one may have measured others meanwhile.
+        entries |= still_true(comparable_report(folder, report), cards) | {name: measured}
         write_report(folder, report | {"models": dict(sorted(entries.items()))})
-    write_report(folder, report | {"models": dict(sorted(entries.items()))})
+    if not names:
+        write_report(folder, report | {"models": dict(sorted(entries.items()))})
     return read_report(folder)
 
 
