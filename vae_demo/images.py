@@ -43,6 +43,11 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 WORK_SIDE_PX = 1024  # larger pictures are reduced to this first
 CONTRAST_MIN = 0.1  # a picture with less is blank
 UNEVEN = 0.1  # the border of an evenly lit picture varies less
+GROUND_SIDE_PX = 100  # fine enough for the edge of a shadow
+DIM = 0.5  # of the usual ground; on what is darker, a table say, noise would pass for ink
+SHARP = 0.6  # of its contrast, an outline rises within a 40th of the picture
+STAIN_SHARE = 0.03  # of all ink of a photo; smaller islands are no strokes
+GRAIN_SHARE = 1e-4  # of all pixels; smaller islands of a photo are noise
 HAZE = 0.25  # less ink than this is noise, shadow or a JPEG's ringing
 SPECK_SHARE = 0.01  # of all ink; smaller islands are dust
 WIDTH_USUAL_PX = (2.0, 3.0)  # other pens are replaced by one of WIDTH_PX
@@ -411,27 +416,78 @@ def one_channel(array: Array) -> Array:
 
 
 def find_ink(grey: Array) -> Array:
-    """How far each pixel (H, W) is from the ground, whichever of the two is darker.
+    """How far each pixel (H, W) is from the ground, whichever of the two is darker, in [0, 1].
 
-    An even ground is the median of the border. Under uneven light the ground is what remains
-    after all strokes narrower than a third of the picture are opened away.
+    An even ground is the median of the border; for any other see `ink_of_photo`.
     """
     edge = border(grey)
     low, high = np.percentile(edge, (5, 95))
-    if high - low < UNEVEN:
-        ink = np.abs(grey - np.median(edge))
-        noise = float(np.percentile(border(ink), 95))
-    else:
-        window = max(3, max(grey.shape) // 3)
-        detail = grey - ndimage.uniform_filter(grey, window)
-        if (detail**3).sum() < 0:  # strokes are rarer than ground, so theirs is the longer tail
-            grey = 1 - grey
-        ink = grey - ndimage.grey_opening(grey, (window, window))
-        noise = float(np.median(ink)) * 2
+    ink = np.abs(grey - np.median(edge))
     full = float(np.percentile(ink[ink > ink.max() / 2], 95)) if ink.any() else 0.0
+    between = (ink > 0.1 * full) & (ink < 0.4 * full)  # the light itself, if this is much
+    if high - low > UNEVEN or between.mean() > UNEVEN:
+        return ink_of_photo(grey)
+    noise = float(np.percentile(border(ink), 95))
     if full < CONTRAST_MIN or full < 2 * noise:
         return np.zeros_like(ink)
     return (ink * max(1.0, 0.9 / full)).clip(0, 1).astype(np.float32)
+
+
+def ink_of_photo(grey: Array) -> Array:
+    """Ink (H, W) in [0, 1] under light that differs from place to place.
+
+    The ground of a place is the median around it: strokes are rarer than ground, and the straight
+    edge of a shadow or a table stays one. What is half as far from it as full ink is the stroke's
+    outline.
+    """
+    factor = -(-max(grey.shape) // GROUND_SIDE_PX)
+    coarse = reduced(grey[..., None], factor)[..., 0]
+    ground = ndimage.median_filter(coarse, max(3, max(coarse.shape) // 3), mode="nearest")
+    grey = ndimage.gaussian_filter(grey, min(1.0, max(grey.shape) / 600))  # less grain
+    # Beside the edge of a shadow, ground is anything between its light and its dark.
+    rows, columns = (np.arange(side) // factor for side in grey.shape)
+    bright, dark = (
+        pick(ground, 3)[rows][:, columns]
+        for pick in (ndimage.maximum_filter, ndimage.minimum_filter)
+    )
+    darker, lighter = (dark - grey).clip(0), (grey - bright).clip(0)
+    # Shadow takes as much from ink and chalk as from what they are on.
+    dim = max(CONTRAST_MIN / 2, DIM * float(np.median(ground)))
+    either = [
+        strokes_on_ground(away / near.clip(dim))
+        for away, near in ((darker, dark), (lighter, bright))
+    ]
+    # Strokes are long and thin, other than a lit corner of the sheet.
+    length = [
+        float((ink * away).sum() / (1 + ndimage.distance_transform_edt(ink > 0.5).max()))
+        for ink, away in zip(either, (darker, lighter), strict=True)
+    ]
+    return either[int(np.argmax(length))]
+
+
+def strokes_on_ground(contrast: Array) -> Array:
+    """Ink (H, W) in [0, 1], half full where the contrast (H, W) is half that of the strokes.
+
+    Without islands that are no strokes: too faint, too small or without a sharp outline, as light
+    and stains are, or going on beyond the border, as tables do, if there are others.
+    """
+    seen = contrast[contrast > CONTRAST_MIN]
+    if not seen.size:
+        return np.zeros_like(contrast)
+    full = float(np.percentile(seen, 90))
+    ink = ((contrast / full - 0.3) / 0.4).clip(0, 1).astype(np.float32)
+    islands, count = ndimage.label(ink > 0, np.ones((3, 3)))
+    index = np.arange(count + 1)
+    mass = ndimage.sum_labels(ink, islands, index)
+    outline = np.where(ndimage.minimum_filter(islands, 3), 0, islands)
+    nearby = max(3, max(ink.shape) // 40)
+    rise = ndimage.maximum_filter(contrast, nearby) - ndimage.minimum_filter(contrast, nearby)
+    length = ndimage.sum_labels(outline > 0, outline, index).clip(1)
+    sharp = ndimage.sum_labels(rise, outline, index) / length > SHARP * full
+    strokes = sharp & (mass > STAIN_SHARE * mass.sum()) & (mass > GRAIN_SHARE * ink.size)
+    strokes[0] = False  # the ground
+    inner = strokes & ~np.isin(index, border(islands))
+    return np.where((inner if inner.any() else strokes)[islands], ink, 0)
 
 
 def drop_specks(ink: Array) -> Array:
