@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +161,7 @@ def table(rng, sides=1):
 TINTS = {"warm": (1.0, 0.85, 0.6), "blue": (0.75, 0.88, 1.0)}
 
 CROOKED = {"plain", "ruled", "squared", "tilt", "table", "corner", "all at once"}
+CUT = {"chalk in a shadow"}  # lit chalk is lost for a few px beside the edge of the shadow
 
 CONDITIONS: dict[str, Callable[[np.random.Generator], Scene]] = {
     "plain": lambda rng: Scene(turn=rng.uniform(-3, 3)),
@@ -209,25 +209,35 @@ CONDITIONS: dict[str, Callable[[np.random.Generator], Scene]] = {
 }
 
 
-def photos(condition, takes=(0, 1)):
-    """Pictures (10 · takes, 1, 28, 28) of the ten digits as the models see their photos."""
+@cache
+def photos(condition):
+    """The ten digits as the models see their photos, (10, 1, 28, 28)."""
     seen = []
-    for take, (digit, strokes) in product(takes, enumerate(digits())):
-        rng = np.random.default_rng((take, digit))
+    for digit, strokes in enumerate(digits()):
+        rng = np.random.default_rng(digit)
         file = photograph(strokes, CONDITIONS[condition](rng), rng)
         seen.append(preprocess(open_image(file)))
     return torch.stack(seen)
 
 
+def read_right(seen, judge):
+    """Whether each of ten digits is read as what was written, (10,)."""
+    return judge(seen).argmax(1) == torch.arange(10)
+
+
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_photos_read_as_what_was_written(condition, judge):
+def test_photos_show_what_was_written(condition, judge):
     seen = photos(condition)
-    clean = torch.stack([render_strokes(strokes) for strokes in digits()]).repeat(2, 1, 1, 1)
-    right = judge(seen).argmax(1) == torch.arange(10).repeat(2)
-    assert right.float().mean() >= 0.95
+    assert read_right(seen, judge).sum() >= 9
     # Turned and tilted digits stay so; other pictures are nearly those of the bare strokes.
-    least = 0.06 if condition in CROOKED else 0.03
-    assert (seen - clean).abs().mean((1, 2, 3)).quantile(0.9) < least
+    clean = torch.stack([render_strokes(strokes) for strokes in digits()])
+    least = 0.045 if condition in CROOKED | CUT else 0.02
+    assert (seen - clean).abs().mean() < least
+
+
+def test_hardly_a_photo_is_misread(judge):
+    right = torch.cat([read_right(photos(condition), judge) for condition in CONDITIONS])
+    assert right.float().mean() >= 0.98
 
 
 @pytest.mark.parametrize("condition", ["plain", "ramp", "lamp", "warm", "vignette"])

@@ -43,7 +43,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 WORK_SIDE_PX = 1024  # larger pictures are reduced to this first
 CONTRAST_MIN = 0.1  # a picture with less is blank
 UNEVEN = 0.1  # the border of an evenly lit picture varies less
-GROUND_SIDE_PX = 100  # fine enough for the edge of a shadow
+GROUND_SIDE_PX = 80  # fine enough for the edge of a shadow
 DIM = 0.5  # of the usual ground; on what is darker, a table say, noise would pass for ink
 SHARP = 0.6  # of its contrast, an outline rises within a 40th of the picture
 STAIN_SHARE = 0.03  # of all ink of a photo; smaller islands are no strokes
@@ -445,9 +445,11 @@ def ink_of_photo(grey: Array) -> Array:
     ground = ndimage.median_filter(coarse, max(3, max(coarse.shape) // 3), mode="nearest")
     grey = ndimage.gaussian_filter(grey, min(1.0, max(grey.shape) / 600))  # less grain
     # Beside the edge of a shadow, ground is anything between its light and its dark.
-    rows, columns = (np.arange(side) // factor for side in grey.shape)
+    rows, columns = (  # of the first of the two coarse pixels that each lies between
+        ((np.arange(side) + 0.5) / factor - 0.5).clip(0).astype(int) for side in grey.shape
+    )
     bright, dark = (
-        pick(ground, 3)[rows][:, columns]
+        pick(ground, 2, origin=-1)[rows][:, columns]
         for pick in (ndimage.maximum_filter, ndimage.minimum_filter)
     )
     darker, lighter = (dark - grey).clip(0), (grey - bright).clip(0)
