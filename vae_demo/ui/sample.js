@@ -40,6 +40,7 @@ function settle() {
 
 let data = null; // what is on the walls: the request, and for each side pictures, readings, distances
 const shown = { left: [], right: [] }; // which tile stands where
+let arranged = ""; // which wall's tiles these are
 let held = false; // while a slider moves, tiles keep their places
 let picked = null, pickedSide = "right"; // number of a tile, and where it was chosen
 let more = false;
@@ -134,10 +135,11 @@ new ResizeObserver(fit).observe(cells.left.parentElement);
 // have an order of their own.
 function arrange() {
   const sorts = state.wall === "random";
-  const same = shown.left.length === data.count && shown.right.length === data.count;
+  const before = arranged;
+  arranged = state.wall + data.count;
+  if (held && arranged === before) return;
   for (const name of SIDES) {
     const { classes, confidences, distances } = data[name];
-    if (held && sorts && (same || state.only !== "all")) continue;
     let order = classes.map((_, i) => i);
     if (sorts) {
       const sure = (i) => confidences[i] > props.sure;
@@ -170,7 +172,7 @@ function paint(name, next, share) {
   const context = canvas.getContext("2d");
   for (let x = 28; x < width; x += PITCH) context.clearRect(x, 0, GAP, height);
   for (let y = 28; y < height; y += PITCH) context.clearRect(0, y, width, GAP);
-  for (let place = order.length; place < columns * Math.ceil(data.count / columns); place++)
+  for (let place = order.length; place < columns * Math.ceil(places() / columns); place++)
     context.clearRect((place % columns) * PITCH, Math.floor(place / columns) * PITCH, PITCH, PITCH);
 }
 
@@ -260,8 +262,11 @@ function landing() {
   }
 }
 
+// What is filtered out leaves no gap: the rest stands larger.
+const places = () => Math.max(1, shown.left.length, shown.right.length);
+
 function draw() {
-  lay(data.count);
+  lay(places());
   for (const name of SIDES) paint(name);
   label();
   tally();
@@ -355,7 +360,14 @@ test("temperature").addEventListener("input", () => {
   change({ temperature: Number(test("temperature").value) });
   renew();
 });
-test("temperature").addEventListener("change", () => { held = false; settle(); ask(); });
+// Back at the value it had, a slider does not call that a change.
+for (const event of ["change", "pointerup", "keyup", "blur"])
+  test("temperature").addEventListener(event, () => {
+    if (!held) return;
+    held = false;
+    settle();
+    ask();
+  });
 test("count").addEventListener("change", () => {
   if (picked >= Number(test("count").value)) pick(null);
   choose({ count: Number(test("count").value) });
@@ -504,7 +516,7 @@ function tick(now) {
   data = here;
   if (other) {
     arrange();
-    lay(data.count);
+    lay(places());
     label();
     tally();
     prefetch();

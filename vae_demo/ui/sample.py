@@ -245,14 +245,14 @@ def export(zoo: Zoo, payload: Payload) -> bytes:
 
 def wall(models: Pair, z: Draws, payload: Payload, zoo: Zoo) -> exports.Grey:
     """Both walls (H, W), side by side, tiles in the order shown."""
-    count = len(z[0])
-    walls = []
-    for model, points, order in zip(models, z, shown(payload, count), strict=True):
-        pictures = to_uint8(model.coder.decode(points.to(zoo.device)).sigmoid().cpu())
-        sheet = np.zeros((count, 28, 28), np.uint8)
+    orders, walls = shown(payload, len(z[0])), []
+    places = max(1, *map(len, orders))
+    columns = places // 2 if payload.get("mode") == "means" else math.ceil(math.sqrt(places))
+    for model, points, order in zip(models, z, orders, strict=True):
+        pictures = to_uint8(model.coder.decode(points.to(zoo.device)).sigmoid())
+        sheet = np.zeros((places, 28, 28), np.uint8)
         sheet[: len(order)] = pictures.reshape(-1, 28, 28)[order]
-        means = payload.get("mode") == "means"
-        walls.append(exports.tiles(sheet, count // 2 if means else math.ceil(math.sqrt(count))))
+        walls.append(exports.tiles(sheet, columns))
     gap = np.zeros((len(walls[0]), WALL_GAP_PX), np.uint8)
     return np.hstack([walls[0], gap, walls[1]])
 
