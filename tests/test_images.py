@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -12,7 +12,14 @@ from PIL import Image
 
 from vae_demo import checkpoints, data, images
 from vae_demo.drawings import CONDITIONS, draw, drawn
-from vae_demo.images import ImageError, open_image, preprocess, render_strokes
+from vae_demo.images import (
+    MNIST_RULE,
+    ImageError,
+    Normalisation,
+    open_image,
+    preprocess,
+    render_strokes,
+)
 
 SEVEN = [np.array([[20, 10], [80, 14], [45, 120]], float), np.array([[35, 60], [75, 62]], float)]
 
@@ -201,6 +208,167 @@ def test_every_size_is_taken(side):
 def test_bad_pictures_are_refused(image, message):
     with pytest.raises(ImageError, match=message):
         preprocess(image)
+
+
+# The rule in parts
+
+
+EVERY_RULE = [Normalisation(*parts) for parts in product([True, False], repeat=4)]
+ROW_SUMS = {  # of SEVEN, before the rule could be taken apart
+    render_strokes: "0 0 0 0 0 0 1.4924 10.7382 11.5303 4.2579 2.4793 2.3644 2.4575 2.4875 3.5565 "
+    "8.3618 8.3096 3.0482 2.4412 2.5012 2.3644 2.433 2.5011 2.3644 2.4249 2.4319 1.0219 0",
+    preprocess: "0 0 0 0 0 0 0.9026 10.23 10.6571 2.9318 2.3294 2.3529 2.3847 2.4801 3.7887 8.4724 "
+    "7.2735 2.3982 2.3294 2.3425 2.3607 2.3561 2.4357 2.4615 2.3791 2.1315 0.4809 0",
+}
+
+
+def test_the_whole_rule_is_what_it_was():
+    for see, shown in ((render_strokes, SEVEN), (preprocess, draw(SEVEN))):
+        before = torch.tensor([float(part) for part in ROW_SUMS[see].split()])
+        assert torch.allclose(see(shown)[0].sum(1), before, atol=2e-3)
+        assert torch.equal(see(shown, normalisation=MNIST_RULE), see(shown))
+    on_a_slate = render_strokes(SEVEN, normalisation=Normalisation(), board=9, pen=900)
+    assert torch.equal(on_a_slate, render_strokes(SEVEN))  # neither matters under the rule
+
+
+@pytest.mark.parametrize("rule", EVERY_RULE)
+def test_any_part_of_the_rule_may_be_left_out(rule):
+    dark = rule._replace(polarity=False)
+    light = rule._replace(polarity=True)
+    far = [[[-1e9, 1e9], [1e9, 0]], [[300, 300]]]
+    dot = [[[308, 308]]]
+    for strokes in (SEVEN, far, dot, [[[0, 0]]], []):
+        for pen in (1e-6, 40, 1e9):
+            x = render_strokes(strokes, normalisation=light, pen=pen)
+            assert x.shape == (1, 28, 28) and x.dtype == torch.float32
+            assert x.min() >= 0 and x.max() <= 1 and x.isfinite().all()
+            assert torch.equal(render_strokes(strokes, normalisation=dark, pen=pen), 1 - x)
+    for picture in (INK, np.eye(7), np.ones((1, 40)), np.full((3, 2), 77, np.uint8)):
+        x = preprocess(picture, rule)
+        assert x.shape == (1, 28, 28) and x.dtype == torch.float32
+        assert x.min() >= 0 and x.max() <= 1 and x.isfinite().all()
+
+
+def test_strokes_lie_as_on_the_slate():
+    rule = Normalisation(crop=False, centre=False)
+    strokes = [[[100, 200], [100, 400]]]
+    x = render_strokes(strokes, normalisation=rule, board=800)[0]  # 1 px is 28.6 units
+    rows = x.sum(1)
+    assert rows[6] < rows[7] and rows[14] > rows[15] and rows[16] == 0  # 7 to 14 px, round ends
+    assert x[10] @ (torch.arange(28) + 0.5) / x[10].sum() == pytest.approx(3.5, abs=0.01)
+    assert x[10].sum() == pytest.approx(images.WIDTH_PX, abs=0.1)
+    own_pen = rule._replace(width=False)
+    for pen, width in ((100, 3.5), (900, 12), (1, 0.6)):
+        seen = render_strokes(strokes, normalisation=own_pen, board=800, pen=pen)
+        finely = np.clip((width + 1.1) / 2 - abs(np.arange(28) + 0.5 - 3.5), 0, 1.1) / 1.1
+        assert seen[0, 10].numpy() == pytest.approx(np.clip(finely, 0, 1), abs=0.01)
+    beyond = [[[900, -500], [900, 2000]]]
+    assert not render_strokes(beyond, normalisation=rule, board=800).any()
+
+
+def test_a_slate_scaled_with_its_drawing_shows_the_same():
+    for rule in EVERY_RULE:
+        x = render_strokes(SEVEN, normalisation=rule, board=150, pen=9)
+        larger = [7 * stroke for stroke in SEVEN]
+        same = render_strokes(larger, normalisation=rule, board=1050, pen=63)
+        assert torch.allclose(same, x, atol=1e-3)
+
+
+def test_a_drawing_not_centred_moves_with_the_pen():
+    rule = Normalisation(centre=False)
+
+    def middle(at):
+        strokes = [stroke + at for stroke in SEVEN]
+        return box_and_middle(render_strokes(strokes, normalisation=rule, board=1000))[1]
+
+    there = middle([435, 450])  # a little up and left of the middle
+    assert torch.allclose(middle([505, 415]) - there, torch.tensor([-35, 70]) * 0.028, atol=0.03)
+    corner = render_strokes(SEVEN, normalisation=rule, board=1000)
+    assert box_and_middle(corner)[0] >= 19 and corner[0, 0].max() < 0.5  # at the edge, but not cut
+    assert corner.sum() == pytest.approx(float(render_strokes(SEVEN).sum()), rel=0.01)
+    off_crop = Normalisation(crop=False)
+    x = render_strokes(SEVEN, normalisation=off_crop, board=300)
+    assert torch.allclose(box_and_middle(x)[1], torch.tensor(14.0), atol=0.3)
+
+
+def test_a_pen_without_normalised_width_fits_the_frame_with_the_drawing():
+    rule = Normalisation(width=False)
+    for pen in (3, 12, 60):
+        x = render_strokes(SEVEN, normalisation=rule, pen=pen)
+        assert abs(box_and_middle(x)[0] - 20) <= 1
+    bar = [[[0, 0], [0, 80]]]
+    x = render_strokes(bar, normalisation=rule, pen=20)
+    assert x[0, 14].sum() == pytest.approx(20 / 100 * 20, abs=0.05)
+
+
+@pytest.mark.parametrize(("name", "size"), [("board", 0), ("pen", -1), ("board", np.nan)])
+def test_bad_slates_are_refused(name, size):
+    with pytest.raises(ImageError, match=f"{name} is {size}"):
+        render_strokes(SEVEN, **{name: size})
+
+
+def test_a_picture_without_any_rule_is_only_reduced():
+    raw = Normalisation(False, False, False, False)
+    picture = np.linspace(0.3, 0.7, 56 * 56, dtype=np.float32).reshape(56, 56)
+    blocks = picture.reshape(28, 2, 28, 2).mean((1, 3))
+    assert torch.allclose(preprocess(picture, raw)[0], torch.from_numpy(blocks), atol=0.01)
+    paper = 255 - INK // 2
+    x = preprocess(paper, raw)
+    assert x[0, 0, 0] == 1 and x.min() == pytest.approx(0.5, abs=0.01)
+    wide = np.full((20, 56), 0.6, np.float32)
+    wide[8:12, 10:50] = 0
+    x = preprocess(wide, raw)  # padded above and below with its ground
+    assert torch.allclose(x[0, :9], torch.tensor(0.6)) and x[0, 13, 12] < 0.05
+
+
+def test_a_blank_picture_is_zeros_unless_it_stays_as_it_came():
+    for rule in EVERY_RULE:
+        grey = 0.0 if rule.polarity else 0.8
+        x = preprocess(np.full((60, 40), 0.8), rule)
+        assert torch.allclose(x, torch.tensor(grey))
+
+
+def test_a_picture_keeps_what_is_not_normalised():
+    at = (90, 170)
+    digit = draw(SEVEN, 24, 120, at)
+    whole = Normalisation(crop=False, centre=False, width=False)
+    x = preprocess(digit, whole)
+    assert difference(x, torch.from_numpy(digit.reshape(28, 10, 28, 10).mean((1, 3)) / 255)) < 0.003
+    centred = preprocess(digit, whole._replace(centre=True))
+    assert torch.allclose(box_and_middle(centred)[1], torch.tensor(14.0), atol=0.1)
+    assert centred.sum() == pytest.approx(float(x.sum()), rel=1e-3)
+
+    thick, thin = (draw(SEVEN, width, 200) for width in (44, 6))
+    pen = Normalisation(width=False)
+    assert preprocess(thick, pen).sum() > 1.3 * preprocess(thick).sum()
+    assert preprocess(thin, pen).sum() < 0.5 * preprocess(thin).sum()
+    redrawn = preprocess(thin, Normalisation(crop=False, centre=False))
+    assert redrawn.sum() > 2 * preprocess(thin, whole).sum()
+    assert (redrawn[0, 14] > 0.5).sum() <= 4  # a slanting stroke
+
+    boxed = preprocess(digit, Normalisation(centre=False))
+    rows, columns = (boxed[0].sum(axis) > 0.3 for axis in (1, 0))
+    assert abs(int(rows.nonzero().sum()) / int(rows.sum()) - 13.5) <= 0.6
+    assert abs(int(columns.nonzero().sum()) / int(columns.sum()) - 13.5) <= 0.6
+
+
+def test_a_picture_keeps_its_brightness():
+    paper = 0.9 - 0.6 * INK / 255
+    for parts in product([True, False], repeat=3):
+        rule = Normalisation(*parts, polarity=True)
+        ink, seen = preprocess(paper, rule), preprocess(paper, rule._replace(polarity=False))
+        assert difference(seen, 0.9 - 0.6 * ink) < 0.01
+    white_on_black = preprocess(INK, Normalisation(polarity=False))
+    assert difference(white_on_black, preprocess(INK)) < 0.005
+
+
+def test_pictures_like_mnist_come_unchanged_through_any_rule_that_keeps_their_place():
+    picture = np.zeros((28, 28), np.float32)
+    picture[4:7, 8:20] = picture[4:24, 12:15] = 1
+    x = preprocess(picture)
+    for rule in EVERY_RULE:
+        if rule.centre or not rule.crop:
+            assert torch.equal(preprocess(x[0], rule), x)
 
 
 # Files

@@ -11,7 +11,7 @@ Ink is 1 and ground is 0 everywhere; x runs right and y down.
 import io
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ EDGE_PX = 1.1  # from full ink to none, across an edge
 STEP_PX = 0.5  # pen points that lie closer than this along the stroke are skipped
 SEGMENTS_MAX = 600  # … and further apart, once a scribble has more
 BLOCK = 100  # segments worked on at once: stays in the cache, a third of the time
+WIDTH_DRAWN_PX = (0.6, 12.0)  # a pen as thick as on the slate is drawn within these
 POINTS_MAX = 20_000
 STROKES_MAX = 500
 COORDINATE_MAX = 1e9
@@ -55,11 +56,29 @@ class ImageError(ValueError):
     """Bad input; the message says what came, what was expected and what to do."""
 
 
+class Normalisation(NamedTuple):
+    """Which parts of MNIST's rule are applied; each can be left out to see what it is good for."""
+
+    crop: bool = True  # the longest side of the ink becomes 20 px
+    centre: bool = True  # the centre of mass comes to the middle
+    width: bool = True  # the pen has one thickness
+    polarity: bool = True  # ink is 1 and ground 0
+
+
+MNIST_RULE = Normalisation()
+
+
 # Pen strokes --------------------------------------------------------------------------------------
 
 
 def render_strokes(
-    strokes: Sequence[ArrayLike], *, width_px: float = WIDTH_PX, least_extent: float = 1e-6
+    strokes: Sequence[ArrayLike],
+    *,
+    width_px: float = WIDTH_PX,
+    least_extent: float = 1e-6,
+    normalisation: Normalisation = MNIST_RULE,
+    board: float = 616.0,
+    pen: float = 40.0,
 ) -> Tensor:
     """Pen strokes as MNIST would show them: same size, place and pen however they were drawn.
 
@@ -69,30 +88,71 @@ def render_strokes(
         width_px: stroke width in pixels of the result, 1 to 8.
         least_extent: a drawing smaller than this, in the unit of the points, is not blown up to
             full size; so the trembling of a finger that taps stays a dot.
+        normalisation: what of the rule is applied. Without
+            crop: the slate becomes 28 px, not the ink's box 20 px; what lies beyond is not seen;
+            centre: the ink stays where it was drawn; with crop, the middle of its box stays at its
+                place on the slate, but for a shift so that no ink is cut;
+            width: the pen is as thick as on the slate, scaled as the points are, 0.6 to 12 px;
+            polarity: dark ink on light ground, 1 − x; no points are then ones.
+        board: side of the square slate, in the unit of the points, its corner at 0, 0.
+        pen: width of the pen on the slate, in the unit of the points.
 
     Returns:
         float32 (1, 28, 28) in [0, 1]; zeros if there are no points, a dot if there is one.
 
     Raises:
-        ImageError: points of another shape, not finite or too many.
+        ImageError: points of another shape, not finite or too many; sizes out of range.
     """
     if not 1 <= width_px <= 8:
         raise ImageError(f"width_px is {width_px}; choose 1 to 8 pixels.")
+    for name, size in (("board", board), ("pen", pen)):
+        if not 1e-6 <= size <= COORDINATE_MAX:
+            raise ImageError(f"{name} is {size}; choose 1e-6 to {COORDINATE_MAX:g}.")
     points, first = pen_points(strokes)
     if not len(points):
-        return torch.zeros(1, SIDE_PX, SIDE_PX)
+        ink = np.zeros(SIDE_PX**2, np.float32)
+    else:
+        ink = stroke_ink(points, first, width_px, least_extent, normalisation, board, pen)
+    x = torch.from_numpy(ink.reshape(1, SIDE_PX, SIDE_PX))
+    return x if normalisation.polarity else 1 - x
+
+
+def stroke_ink(
+    points: NDArray[np.float64],
+    first: NDArray[np.bool_],
+    width_px: float,
+    least_extent: float,
+    normalisation: Normalisation,
+    board: float,
+    pen: float,
+) -> Array:
+    """Ink (784,) of points (N, 2), at least one, where `first` (N,) begins strokes.
+
+    The arguments are those of `render_strokes`.
+    """
+    if not normalisation.crop:  # from further off than a slate, only rounding would be seen
+        points = points.clip(-board, 2 * board)
     low, high = points.min(0), points.max(0)
-    scale = (INK_PX - width_px) / max(float((high - low).max()), least_extent, 1e-6)
+    extent = max(float((high - low).max()), least_extent, 1e-6)
+    if not normalisation.width:
+        per_unit = INK_PX / (extent + pen) if normalisation.crop else SIDE_PX / board
+        width_px = float(np.clip(pen * per_unit, *WIDTH_DRAWN_PX))
+    scale = (INK_PX - width_px) / extent if normalisation.crop else SIDE_PX / board
     points = (points - (low + high) / 2) * scale
     points, first = skip_close(points, first)
-    # Drawn twice: with the box in the middle, then with the centre of mass there. The pen is drawn
-    # afresh, so no whole-pixel shift is needed, and nothing jumps while the drawing grows.
-    room = (SIDE_PX - np.ptp(points, axis=0) - width_px) / 2 - 0.5 * EDGE_PX
-    rough = pen_ink(points, first, width_px, COARSE, 2 * EDGE_PX)
-    shift = MIDDLE_PX - (SIDE_PX - 1) / 2 - COARSE[:2] @ rough / rough.sum()
-    points = points + shift.clip(-room, room)
-    ink = pen_ink(points, first, width_px, PIXELS, EDGE_PX)
-    return torch.from_numpy(ink.reshape(1, SIDE_PX, SIDE_PX))
+    if normalisation.centre:
+        # Drawn twice: with the box in the middle, then with the centre of mass there. The pen is
+        # drawn afresh, so no whole-pixel shift is needed, and nothing jumps while it draws.
+        rough = pen_ink(points, first, width_px, COARSE, 2 * EDGE_PX)
+        mass = max(rough.sum(), 1e-6)  # a fine dot may lie between all coarse pixels
+        shift = MIDDLE_PX - (SIDE_PX - 1) / 2 - COARSE[:2] @ rough / mass
+    else:
+        shift = ((low + high) / 2 / board - 0.5) * SIDE_PX
+    if normalisation.crop or normalisation.centre:
+        room = (SIDE_PX - np.ptp(points, axis=0) - width_px) / 2 - 0.5 * EDGE_PX
+        room = room.clip(0)  # a drawing larger than the frame is cut on both sides alike
+        shift = shift.clip(-room, room)
+    return pen_ink(points + shift, first, width_px, PIXELS, EDGE_PX)
 
 
 def pen_points(strokes: Sequence[ArrayLike]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -193,53 +253,82 @@ PIXELS: Array = pixel_grid(1).astype(np.float32)  # (3, 784)
 COARSE: Array = pixel_grid(2).astype(np.float32)  # (3, 196)
 
 
-def centre(ink: Array) -> Array:
-    """Bring the centre of mass to MIDDLE_PX by a whole-pixel shift that never cuts ink.
+def to_centre(ink: Array) -> tuple[int, int]:
+    """Whole-pixel shift (down, right) of the centre of mass to MIDDLE_PX that never cuts ink.
 
     Args:
         ink: (28, 28) or a whole multiple of that, the ink anywhere.
     """
     side = len(ink)
     middle = (MIDDLE_PX + 0.5) * side / SIDE_PX - 0.5
+    shift = []
     for axis in (0, 1):
         profile = ink.sum(1 - axis)
         inked = np.flatnonzero(profile)
-        shift = round(float(middle - profile @ np.arange(side) / profile.sum()))
-        ink = np.roll(ink, np.clip(shift, -inked[0], side - 1 - inked[-1]), axis)
-    return ink
+        wanted = round(float(middle - profile @ np.arange(side) / profile.sum()))
+        shift.append(int(np.clip(wanted, -inked[0], side - 1 - inked[-1])))
+    return shift[0], shift[1]
+
+
+def shifted(array: Array, shift: tuple[int, int], ground: float) -> Array:
+    """(H, W) moved so far (down, right); what comes in is ground."""
+    for axis, by in enumerate(shift):
+        array = np.roll(array, by, axis)
+        came_in = slice(0, by) if by >= 0 else slice(by, None)
+        array[came_in if axis == 0 else (slice(None), came_in)] = ground
+    return array
 
 
 # Pictures -----------------------------------------------------------------------------------------
 
 
-def preprocess(image: Image.Image | ArrayLike) -> Tensor:
+def preprocess(image: Image.Image | ArrayLike, normalisation: Normalisation = MNIST_RULE) -> Tensor:
     """Any picture of one digit as MNIST would show it.
 
     Args:
         image: PIL image of any mode, or array (H, W) or (H, W, C) with C = 1 grey, 2 grey and
             alpha, 3 RGB, 4 RGBA; bool, 8- or 16-bit integers, or floats in [0, 1]. Dark on light
             and light on dark are the same; what is transparent is ground.
+        normalisation: what of the rule is applied. Without
+            crop: the whole picture, padded to a square with its ground, becomes 28 px;
+            centre: no shift to the centre of mass; with crop, the ink's box is in the middle;
+            width: strokes are as thick as they come;
+            polarity: as bright as it came, in the colour channel that shows most; strokes of
+                another width are redrawn in their own brightness.
 
     Returns:
-        float32 (1, 28, 28) in [0, 1]; zeros if the picture is blank.
+        float32 (1, 28, 28) in [0, 1]; zeros if the picture is blank, but the whole of it, as it
+        came, without polarity.
 
     Raises:
         ImageError: another shape, a side beyond 4096 px, values out of range or not finite.
     """
-    ink = find_ink(one_channel(pixels(image)))
-    if not ink.any():
-        return torch.zeros(1, SIDE_PX, SIDE_PX)
-    if max(crop(ink).shape) == INK_PX:  # perhaps MNIST's own: left alone unless the pen is odd
-        ink, usual_px = crop(ink), WIDTH_MNIST_PX
+    grey = one_channel(pixels(image))
+    ink, usual_px = find_ink(grey), WIDTH_MNIST_PX
+    if not ink.any():  # nothing to crop, centre or redraw
+        normalisation = Normalisation(False, False, False, normalisation.polarity)
+    elif max(crop(ink).shape) != INK_PX:  # else perhaps MNIST's own, and fine unless the pen is odd
+        ink, usual_px = drop_specks(ink), WIDTH_USUAL_PX
+    ground = 0.0 if normalisation.polarity else float(np.median(border(grey)))
+    seen = ink if normalisation.polarity else grey  # goes wherever the ink goes
+    if normalisation.crop:
+        ink, seen, side = crop(ink), seen[box(ink)], INK_PX
     else:
-        ink, usual_px = crop(drop_specks(ink)), WIDTH_USUAL_PX
-    fine = resized(ink, INK_PX * FINE)
-    drawn = usual_width(fine, usual_px)
-    if max(ink.shape) == INK_PX and drawn is fine:
-        small = centre(place(ink, SIDE_PX))
-    else:
-        fine = centre(place(resized(drawn, INK_PX * FINE), SIDE_PX * FINE))
-        small = reduced(fine[..., None], FINE)[..., 0]
+        longest, side = max(ink.shape), SIDE_PX
+        ink, seen = place(ink, longest), place(seen, longest, ground)
+    if normalisation.width:
+        fine = resized(ink, side * FINE)
+        drawn = usual_width(fine, usual_px, resize=normalisation.crop)
+        if drawn is not fine:
+            tone = 1.0 if normalisation.polarity else float(np.median(seen[ink > ink.max() / 2]))
+            ink, seen = drawn, ground + (tone - ground) * drawn
+    if max(ink.shape) != side:
+        ink, seen = resized(ink, side * FINE), resized(seen, side * FINE)
+    frame = SIDE_PX * max(ink.shape) // side
+    ink, seen = place(ink, frame), place(seen, frame, ground)
+    if normalisation.centre:
+        seen = shifted(seen, to_centre(ink), ground)
+    small = reduced(seen[..., None], frame // SIDE_PX)[..., 0]
     return torch.from_numpy(small)[None]
 
 
@@ -355,8 +444,13 @@ def drop_specks(ink: Array) -> Array:
 
 def crop(ink: Array) -> Array:
     """The smallest frame that holds all ink."""
+    return ink[box(ink)]
+
+
+def box(ink: NDArray[Any]) -> tuple[slice, slice]:
+    """Rows and columns of the smallest frame that holds all ink, of which there is some."""
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def resized(ink: Array, longest: int) -> Array:
@@ -369,17 +463,19 @@ def resized(ink: Array, longest: int) -> Array:
     return np.asarray(Image.fromarray(ink).resize((width, height), method)).clip(0, 1)
 
 
-def usual_width(ink: Array, usual_px: tuple[float, float]) -> Array:
+def usual_width(ink: Array, usual_px: tuple[float, float], resize: bool = True) -> Array:
     """Replace a pen outside these widths, in final pixels, by one of WIDTH_PX.
 
     The outline, as a signed distance field, moves in or out; a hole that a wide pen has closed
     stays closed.
 
     Args:
-        ink: cropped, longest side INK_PX * FINE.
+        ink: FINE pixels per final pixel; if to be resized, cropped, longest side INK_PX * FINE.
+        resize: the longest side will become INK_PX * FINE once more.
 
     Returns:
-        Cropped, of any size; unchanged if the pen is usual or the ink a blob.
+        Cropped, of any size, if to be resized, else of the same shape; unchanged if the pen is
+        usual or the ink a blob.
     """
     mask = np.pad(ink > 0.5, 2 * FINE)
     if not mask.any():
@@ -388,19 +484,21 @@ def usual_width(ink: Array, usual_px: tuple[float, float]) -> Array:
     width = 4 * float(np.median(inside[mask] - 0.5))  # depths spread evenly from 0 to half a width
     if usual_px[0] <= width / FINE <= usual_px[1]:
         return ink
-    path = INK_PX * FINE - width  # the longest side of what the middle of the pen drew
+    # The longest side of what the middle of the pen drew.
+    path = (INK_PX * FINE if resize else max(mask[box(mask)].shape)) - width
     if path < width:
         return ink
-    wanted = WIDTH_PX * path / (INK_PX - WIDTH_PX)  # WIDTH_PX once the whole is INK_PX again
+    wanted = WIDTH_PX * (path / (INK_PX - WIDTH_PX) if resize else FINE)
     depth = inside - ndimage.distance_transform_edt(~mask)
-    return crop((depth + (wanted - width) / 2).clip(0, 1).astype(np.float32))
+    drawn = (depth + (wanted - width) / 2).clip(0, 1).astype(np.float32)
+    return crop(drawn) if resize else drawn[2 * FINE : -2 * FINE, 2 * FINE : -2 * FINE]
 
 
-def place(ink: Array, frame: int) -> Array:
-    """Put ink into the middle of an empty square frame."""
+def place(ink: Array, frame: int, ground: float = 0.0) -> Array:
+    """Put ink into the middle of an otherwise empty square frame."""
     top, left = ((frame - side) // 2 for side in ink.shape)
     bottom, right = frame - top - ink.shape[0], frame - left - ink.shape[1]
-    return np.pad(ink, ((top, bottom), (left, right)))
+    return np.pad(ink, ((top, bottom), (left, right)), constant_values=ground)
 
 
 def open_image(content: bytes) -> Image.Image:
