@@ -50,10 +50,11 @@ def in_colours(grey: Grey) -> Colour:
 
 
 def residual(x_hat: Grey, x: Grey) -> Colour:
-    """What a model added to pictures x (…, H, W) and what it missed, in colours (…, H, W, 3)."""
-    difference = (x_hat.astype(np.float32) - x)[..., None] / 255
+    """What a model added to pictures x (…, H, W) and what it missed, in colours (…, H, W, 3), full
+    from a difference of one half on."""
+    difference = (x_hat.astype(np.float32) - x)[..., None] / 127.5
     towards = np.where(difference > 0, ADDED, MISSED)
-    return np.rint(GROUND + (towards - np.array(GROUND)) * abs(difference)).astype("u1")
+    return np.rint(GROUND + (towards - np.array(GROUND)) * abs(difference).clip(max=1)).astype("u1")
 
 
 def coloured(picture: Grey | Colour, scale: int) -> Image.Image:

@@ -232,7 +232,7 @@ def measure_codes(model: ZooModel) -> Payload:
         "measure": "variance" if logvar is None else "kl",
         "order": order.tolist(),
         "weights": rounded(told[order]),
-        "reach": round(1.2 * float(np.quantile(mean.abs().numpy(), 0.999)), 2),
+        "reach": round(1.15 * float(np.quantile(mean.abs().numpy(), 0.995)), 2),
     }
 
 
