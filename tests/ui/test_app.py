@@ -175,12 +175,15 @@ VALUES = [
     "[[" + "0," * 60_001 + "0]]",
 ]
 KEYS = {
-    "draw": ["strokes", "picture", "digit"],
+    "draw": ["strokes", "picture", "digit", "point", "off", "brush", "moved", "roll", "file"],
     "sample": ["count", "seed", "temperature"],
     "interpolate": ["steps", "path", "start", "end"],
     "map": ["strokes", "picture", "digit"],
 }
 GOOD = {
+    "digit": 3,
+    "roll": 1,
+    "file": "png",
     "count": 4,
     "seed": 1,
     "temperature": 1,

@@ -131,7 +131,7 @@ function show(answer, asked) {
     vaeDemo.paint(byId("rebuilt-" + side), rebuilt);
     paintResidual(byId("residual-" + side), answer.seen ? rebuilt : seen, seen);
     part("side", side).classList.toggle("moved", Object.keys(moved[side]).length > 0);
-    meter(side, blank ? null : answer[side]);
+    meter(side, blank ? null : answer[side].percentile === undefined || Object.keys(moved[side]).length ? {} : answer[side]);
     place(side);
   }
   for (const cell of element.querySelectorAll("[data-number]")) {
@@ -183,7 +183,7 @@ function paintResidual(target, rebuilt, seen) {
 function meter(side, numbers) {
   const node = byId("meter-" + side);
   const { percentile, beyond } = numbers ?? {};
-  const words = percentile === undefined ? (numbers ? "–" : "") : vaeDemo.text(beyond ? "draw.beyond" : "draw.stranger", { percent: Math.round(percentile) });
+  const words = percentile === undefined ? (numbers ? "–" : "") : vaeDemo.text(beyond ? "draw.beyond" : "draw.stranger", { percent: Math.floor(percentile) });
   node.classList.toggle("beyond", Boolean(beyond));
   node.classList.toggle("none", percentile === undefined);
   node.style.setProperty("--at", (percentile ?? 0) + "%");
