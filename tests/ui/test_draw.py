@@ -96,6 +96,7 @@ def test_an_uploaded_picture_is_normalised(reconstruct):
         ({}, "error.request"),
         ({"strokes": [[1, 2, 3]]}, "error.request"),
         ({"strokes": [["a", "b"]]}, "error.request"),
+        ({"strokes": [[10**400, 1]]}, "error.request"),
         ({"strokes": [[float("nan"), 1]]}, "error.picture"),
         ({"strokes": [[1, 2]] * 501}, "error.picture"),
         ({"digit": -1}, "error.request"),
@@ -348,6 +349,11 @@ def test_a_saved_picture_shows_what_the_page_shows(tab, reconstruct):
         at = slice(29 * column, 29 * column + 28)
         assert np.array_equal(sheet[:28, at], exports.in_colours(one))
         assert np.array_equal(sheet[29:, at], exports.residual(one, seen))
+
+
+def test_a_recipe_holds_nothing_that_was_not_read(tab):
+    recipe = tab.save({"strokes": SEVEN, "file": "png", "digit": 10**400, "x": "y"})["recipe"]
+    assert recipe["request"] == {"strokes": SEVEN, "file": "png"}
 
 
 def test_residuals_tell_added_ink_from_missed():

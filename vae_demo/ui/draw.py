@@ -86,6 +86,7 @@ def draw_tab(zoo: Zoo) -> gr.HTML:
         return any_digit(pair(payload, zoo), zoo, seed, payload.get("hard") is True)
 
     def save(payload: Payload) -> Payload:
+        payload = essentials(payload)
         return saved("draw.png", export(zoo, payload), recipe("draw", payload, zoo))
 
     return exhibit(
@@ -301,6 +302,14 @@ def least_recognised(models: Pair, zoo: Zoo, indices: NDArray[np.int64]) -> int:
 
 
 # Pictures to keep ---------------------------------------------------------------------------------
+
+
+def essentials(payload: Payload) -> Payload:
+    """What of a request `subject` reads: all that a recipe need hold, and nothing unchecked."""
+    about = next((key for key in ("point", "strokes", "picture") if key in payload), "digit")
+    kept = {"point": (), "strokes": ("off", "brush"), "picture": ("off",), "digit": ()}[about]
+    keys = ("models", "moved", "file", about, *kept)
+    return {key: payload[key] for key in keys if key in payload}
 
 
 def export(zoo: Zoo, payload: Payload) -> bytes:

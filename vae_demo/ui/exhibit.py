@@ -138,7 +138,7 @@ def picture(payload: Payload, zoo: Zoo) -> Tensor:
     if isinstance(strokes := payload.get("strokes"), list):
         try:
             pens = [np.asarray(s, dtype=np.float64).reshape(-1, 2) for s in strokes]
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             raise RequestError("error.request") from None
         brush = number({"brush": BRUSH, **payload}, "brush", *BRUSHES)
         return render_strokes(
