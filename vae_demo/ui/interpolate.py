@@ -158,9 +158,7 @@ def film(zoo: Zoo, payload: Payload) -> Film:
         start, plus, minus = ends.values()
         s = strengths(frames)
         fade = added(start.x[0], (plus.x - minus.x)[0], s).clamp(0, 1)
-        left, right = (
-            added(start.codes[i], plus.codes[i] - minus.codes[i], s) for i in range(2)
-        )
+        left, right = (added(start.codes[i], plus.codes[i] - minus.codes[i], s) for i in range(2))
     else:
         raise RequestError("error.request")
     return Film(steps, models, (left, right), decode(zoo, models, (left, right)), fade, ends)
@@ -223,9 +221,7 @@ def answer_film(zoo: Zoo, made: Film) -> Payload:
 
 
 def places(models: Pair, codes: tuple[Tensor, Tensor]) -> Payload:
-    return {
-        side: located(model, z) for side, model, z in zip(SIDES, models, codes, strict=True)
-    }
+    return {side: located(model, z) for side, model, z in zip(SIDES, models, codes, strict=True)}
 
 
 def about(end: Point) -> Payload:
