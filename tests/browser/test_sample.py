@@ -375,10 +375,10 @@ def test_a_walk_moves_rests_and_begins_where_the_wall_stands(open_page: Open) ->
     still = tiles(page, "right")
     page.wait_for_timeout(600)
     assert tiles(page, "right") == still != standing
-    assert "frame=" in page.url
+    assert "&walk=" in page.url
     again = reloaded(page)
     assert tiles(again, "right") == still
-    assert page.get_by_test_id("walk-play").get_attribute("aria-label") == "Play"
+    assert page.get_by_test_id("walk-play").get_attribute("aria-label") == "Play the walk"
 
 
 def test_a_second_round_asks_for_nothing(open_page: Open) -> None:
