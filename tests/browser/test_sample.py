@@ -41,6 +41,7 @@ def wait_until_other(page: Any, before: list[str]) -> list[str]:
 
 def test_a_seed_is_a_picture_and_its_address_brings_it_back(open_page: Open) -> None:
     page = open_page("/?tab=sample&lang=en")
+    page.get_by_test_id("more").click()
     first = {side: tiles(page, side) for side in ("left", "right")}
     assert len(first["left"]) == len(first["right"]) == 25
     assert first["left"] != first["right"]
@@ -66,6 +67,7 @@ def test_without_temperature_all_tiles_are_the_origin(open_page: Open) -> None:
 def test_fewer_tiles_are_the_first_of_more(open_page: Open) -> None:
     page = open_page("/?tab=sample&lang=en")
     many = tiles(page, "right")
+    page.get_by_test_id("more").click()
     page.get_by_test_id("count").select_option("9")
     page.wait_for_function(f"() => ({TILES})('right').length === 9")
     assert tiles(page, "right") == many[:9]
@@ -110,6 +112,18 @@ def wait_for_labels(page: Any, side: str, before: list[str]) -> list[str]:
     raise AssertionError("the tiles stayed as they were")
 
 
+def reloaded(page: Any) -> Any:
+    """The same address, opened anew."""
+    page.reload()
+    page.wait_for_selector(".masthead [role=tab][aria-selected=true]")
+    return page
+
+
+def stay(page: Any) -> None:
+    """Let no click open another tab; `window.opened` says which it would have been."""
+    page.evaluate("() => { window.vaeDemo.open = (tab) => { window.opened = tab; }; }")
+
+
 def sent(page: Any, event: str) -> None:
     """Keep what a click sends to other tabs in `window.sent`."""
     page.evaluate("event => window.vaeDemo.on(event, (it) => { window.sent = it; })", event)
@@ -127,7 +141,7 @@ def test_a_switch_of_samplers_moves_both_walls_and_says_what_it_shows(
     assert tiles(page, "left") != before["left"]
     assert page.get_by_test_id(f"sampler-{sampler}").get_attribute("aria-pressed") == "true"
     assert page.get_by_test_id("what").inner_text() != sentence
-    again = open_page("/?" + page.url.split("/?")[1])
+    again = reloaded(page)
     assert tiles(again, "right") == after
     page.get_by_test_id("sampler-prior").click()
     assert wait_until_other(page, after) == before["right"]
@@ -143,8 +157,9 @@ def test_one_class_can_be_asked_for(open_page: Open) -> None:
         assert digits.count(4) > len(digits) / 2
     assert "of=4" in page.url and "sampler=classes" in page.url
     assert "4" in page.get_by_test_id("what").inner_text()
-    again = open_page("/?" + page.url.split("/?")[1])
-    assert labels(again, "left") == labels(page, "left")
+    before = labels(page, "left")
+    again = reloaded(page)
+    assert labels(again, "left") == before
     assert again.get_by_test_id("class").input_value() == "4"
 
 
@@ -194,7 +209,7 @@ def test_readings_can_be_taken_off_the_tiles(open_page: Open) -> None:
     page.get_by_test_id("more").click()
     page.get_by_test_id("marks").uncheck()
     assert page.evaluate(corner) == "none"
-    again = open_page("/?" + page.url.split("/?")[1])
+    again = reloaded(page)
     labels(again, "left")
     assert again.evaluate(corner) == "none"
 
@@ -287,8 +302,8 @@ def test_a_sample_is_handed_to_the_other_tabs(open_page: Open) -> None:
     page.locator("[data-testid=samples-right] button").nth(6).click()
     page.get_by_test_id("landed-right").wait_for()
     spec = {"seed": 9, "temperature": 0.5, "sampler": "classes", "class": 3, "index": 6}
+    stay(page)
     for event in ("to-map", "to-draw", "to-start", "to-end"):
-        page.evaluate("() => { window.sent = null; }")
         sent(page, event)
         page.get_by_test_id(event).click()
         value = page.evaluate("window.sent")
@@ -298,8 +313,7 @@ def test_a_sample_is_handed_to_the_other_tabs(open_page: Open) -> None:
             value = value["point"]
         assert value == spec, event
         if event == "to-map":
-            assert page.evaluate("window.vaeDemo.tab") == "map"
-        page.locator("#tab-sample").click()
+            assert page.evaluate("window.opened") == "map"
 
 
 def test_a_grid_is_a_grid_of_two_chosen_numbers(open_page: Open) -> None:
@@ -311,12 +325,12 @@ def test_a_grid_is_a_grid_of_two_chosen_numbers(open_page: Open) -> None:
     second = wait_until_other(page, first)
     assert [second[i] for i in (2, 7, 12, 17, 22)] == [first[i] for i in (2, 7, 12, 17, 22)]
     assert "z₅" in page.get_by_test_id("what").inner_text()
-    again = open_page("/?" + page.url.split("/?")[1])
+    again = reloaded(page)
     assert tiles(again, "right") == second
     # Its tiles are handed on number by number.
     page.locator("[data-testid=samples-right] button").nth(12).click()
     page.get_by_test_id("landed-right").wait_for()
-    page.evaluate("window.vaeDemo.open = () => {}")
+    stay(page)
     sent(page, "to-map")
     page.get_by_test_id("to-map").click()
     assert page.evaluate("window.sent") == {"codes": [[0] * 16, [0] * 16]}
@@ -349,35 +363,36 @@ def test_a_walk_moves_rests_and_begins_where_the_wall_stands(open_page: Open) ->
     page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else 0)
     page.get_by_test_id("wall-walk").click()
     seen = {tuple(tiles(page, "right"))}
-    for _ in range(12):
+    for _ in range(80):
         page.wait_for_timeout(120)
         seen.add(tuple(tiles(page, "right")))
-    assert len(seen) > 6
+        if len(seen) > 12:
+            break
+    assert len(seen) > 12
     assert len(asked) < len(seen), "more journeys than pictures"
     page.get_by_test_id("walk-play").click()
     page.wait_for_timeout(600)
     still = tiles(page, "right")
     page.wait_for_timeout(600)
     assert tiles(page, "right") == still != standing
-    assert "frame=" in page.url
-    again = open_page("/?" + page.url.split("/?")[1])
+    assert "&walk=" in page.url
+    again = reloaded(page)
     assert tiles(again, "right") == still
-    assert page.get_by_test_id("walk-play").get_attribute("aria-label") == "Play"
+    assert page.get_by_test_id("walk-play").get_attribute("aria-label") == "Play the walk"
 
 
 def test_a_second_round_asks_for_nothing(open_page: Open) -> None:
     page = open_page("/?tab=sample&lang=en&count=1&wall=walk")
     tiles(page, "right")
-    page.wait_for_function(
-        "() => new Set(performance.getEntriesByType('resource').map(e => e.name)).size"
-    )
     asked: list[str] = []
-    page.wait_for_timeout(17_500)
     page.on("request", lambda request: asked.append(request.url))
-    before = tiles(page, "right")
-    page.wait_for_timeout(2_000)
-    assert tiles(page, "right") != before
-    assert asked == []
+    for _ in range(12):  # the first takes 16 seconds, and longer on a busy machine
+        before, picture = len(asked), tiles(page, "right")
+        page.wait_for_timeout(4_000)
+        if len(asked) == before:
+            break
+    assert len(asked) == before <= 8
+    assert tiles(page, "right") != picture
 
 
 def test_who_wants_no_motion_gets_none_until_asked(open_page: Open) -> None:
@@ -402,7 +417,7 @@ def test_a_tile_picked_on_the_way_stops_the_walk(open_page: Open) -> None:
     )
     page.wait_for_timeout(400)
     assert tiles(page, "right")[1] == picture
-    page.evaluate("window.vaeDemo.open = () => {}")
+    stay(page)
     sent(page, "to-map")
     page.get_by_test_id("to-map").click()
     assert [len(code) for code in page.evaluate("window.sent")["codes"]] == [16, 16]
@@ -433,17 +448,18 @@ def test_a_walk_can_be_kept_as_a_film(open_page: Open, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-@pytest.mark.parametrize("wall", ["random", "means", "grid", "walk"])
-def test_no_wall_scrolls_on_a_projector(open_page: Open, wall: str, language: str) -> None:
-    page = open_page(f"/?tab=sample&lang={language}&wall={wall}")
-    tiles(page, "right")
-    page.get_by_test_id("more").click()
-    page.wait_for_timeout(200)
+def test_no_wall_scrolls_on_a_projector(open_page: Open, language: str) -> None:
+    page = open_page(f"/?tab=sample&lang={language}", reduced_motion="reduce")
     size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
-    assert page.evaluate(size) == [1024, 768]
-    page.locator("[data-testid=samples-right] button").nth(3).click()
-    page.get_by_test_id("landed-right").wait_for()
-    assert page.evaluate(size) == [1024, 768]
+    for wall in ("random", "means", "grid", "walk"):
+        page.get_by_test_id(f"wall-{wall}").click()
+        tiles(page, "right")
+        assert page.evaluate(size) == [1024, 768], wall
+        page.get_by_test_id("more").click()
+        assert page.evaluate(size) == [1024, 768], f"{wall}, more"
+        page.locator("[data-testid=samples-right] button").nth(3).click()
+        page.get_by_test_id("landed-right").wait_for()
+        assert page.evaluate(size) == [1024, 768], f"{wall}, picked"
 
 
 def test_keys_alone_sort_nothing_and_reach_everything(open_page: Open) -> None:
@@ -464,13 +480,14 @@ def test_keys_alone_sort_nothing_and_reach_everything(open_page: Open) -> None:
 @pytest.mark.parametrize(
     "pair", ["left=ae_1d&right=vae_2d", "left=vae&right=vae", "left=pca&right=vae_beta16"]
 )
-@pytest.mark.parametrize("wall", ["random&sampler=mixture", "means", "grid", "walk"])
-def test_any_two_models_can_stand_here(open_page: Open, pair: str, wall: str) -> None:
-    page = open_page(f"/?tab=sample&lang=en&{pair}&wall={wall}")
-    tiles(page, "right")
-    page.locator("[data-testid=samples-left] button").nth(3).click()
-    page.get_by_test_id("landed-left").wait_for()
-    left, right = (page.get_by_test_id(f"landed-{side}").inner_text() for side in ("left", "right"))
-    assert (left == right) == (pair == "left=vae&right=vae")
-    assert "NaN" not in left + right and "undefined" not in left + right
-    assert page.locator("#sample .complaint").is_hidden()
+def test_any_two_models_can_stand_here(open_page: Open, pair: str) -> None:
+    page = open_page(f"/?tab=sample&lang=en&sampler=mixture&{pair}", reduced_motion="reduce")
+    for wall in ("random", "means", "grid", "walk"):
+        page.get_by_test_id(f"wall-{wall}").click()
+        tiles(page, "right")
+        page.locator("[data-testid=samples-left] button").nth(3).click()
+        page.get_by_test_id("landed-left").wait_for()
+        left, right = (page.get_by_test_id(f"landed-{s}").inner_text() for s in ("left", "right"))
+        assert (left == right) == (pair == "left=vae&right=vae"), wall
+        assert "NaN" not in left + right and "undefined" not in left + right
+        assert page.locator("#sample .complaint").is_hidden()

@@ -21,11 +21,11 @@ const CHOICES = {
 };
 const DEFAULT = {
   wall: "random", sampler: "prior", order: "noise", only: "all", count: narrow ? 16 : 25, seed: 1, temperature: 1,
-  of: null, across: 1, up: 2, around: null, frame: 0, marks: 1,
+  of: null, across: 1, up: 2, around: null, walk: 0, marks: 1,
 };
 const RANGES = {
   count: [1, 100], seed: [0, MAX_SEED], temperature: [0, 2], of: [0, 9], across: [1, 16], up: [1, 16],
-  around: [1, 100], frame: [0, props.frames - 1], marks: [0, 1],
+  around: [1, 100], walk: [0, props.frames - 1], marks: [0, 1],
 };
 const state = { ...DEFAULT };
 for (const [key, values] of Object.entries(CHOICES))
@@ -36,6 +36,7 @@ for (const [key, [low, high]] of Object.entries(RANGES)) {
 }
 function settle() {
   for (const key of Object.keys(DEFAULT)) vaeDemo.inAddress(key, state[key] === DEFAULT[key] ? null : state[key]);
+  if (narrow) vaeDemo.inAddress("count", state.count); // a phone begins with fewer; the address is for anyone
 }
 
 let data = null; // what is on the walls: the request, and for each side pictures, readings, distances
@@ -57,8 +58,8 @@ function source() {
   };
 }
 function axes() {
-  const across = Math.min(state.across, rooms());
-  return [across, state.up === across ? (across === 1 ? 2 : 1) : state.up];
+  const most = Math.max(2, rooms()), across = Math.min(state.across, most), up = Math.min(state.up, most);
+  return [across, up !== across ? up : across === 1 ? 2 : 1];
 }
 function request() {
   const base = { models: [...vaeDemo.models], ...(picked !== null && { tile: picked }) };
@@ -343,7 +344,7 @@ function change(next) {
 }
 // A choice that replaces the wall: the address tells it, and no tile is picked on it yet.
 function choose(next) {
-  if ("wall" in next) { stop(); at = state.frame = 0; pick(null); }
+  if ("wall" in next) { stop(); at = state.walk = 0; pick(null); }
   change(next);
   settle();
   if (state.wall === "walk") "wall" in next && !vaeDemo.calm() ? start() : renew();
@@ -467,7 +468,7 @@ test("grid-around").addEventListener("click", () => choose({ wall: "grid", aroun
 const RATE = 6; // decoded frames a second; the screen blends between them
 const AHEAD = 18; // frames
 let frames = new Map(), key = "", fetching = false;
-let at = state.frame, timer = null, before = null;
+let at = state.walk, timer = null, before = null;
 
 const walkKey = () => JSON.stringify([vaeDemo.models, source(), walkers()]);
 function keepFrames(answer, asked) {
@@ -525,7 +526,7 @@ function tick(now) {
 }
 function playing(on) {
   test("walk-play").querySelector("path").setAttribute("d", on ? "M3 2h4v12H3zM9 2h4v12H9z" : "M3 1.5 14 8 3 14.5z");
-  const words = vaeDemo.text(on ? "interpolate.pause" : "interpolate.play");
+  const words = vaeDemo.text(on ? "sample.pause" : "sample.play");
   test("walk-play").setAttribute("aria-label", words);
   test("walk-play").title = words;
 }
@@ -543,7 +544,7 @@ function stop() {
   if (timer === null) return;
   cancelAnimationFrame(timer);
   timer = null;
-  state.frame = at = Math.floor(at);
+  state.walk = at = Math.floor(at);
   settle();
   playing(false);
   if (data?.asked.mode === "walk") draw();
@@ -551,31 +552,36 @@ function stop() {
 test("walk-play").addEventListener("click", () => (timer === null ? start() : stop()));
 
 // Files ------------------------------------------------------------------------------------------
-let filming = null; // a film takes a second; who does not want to wait drops it
-async function save(file) {
+// What the server makes of the walls as they stand.
+async function made(file) {
   const { tile, ...asked } = { ...request(), file, shown: SIDES.map((name) => shown[name]) };
-  const mine = (filming = {});
-  let answer;
   try {
-    answer = await server.save(asked);
+    return await server.save(asked);
   } catch {
-    answer = { error: "error.offline" };
+    return { error: "error.offline" };
   }
-  if (filming !== mine) return;
-  filming = null;
+}
+function take(answer) {
   vaeDemo.complain(element, answer.error);
   if (!answer.error) vaeDemo.keep(answer);
 }
-test("save").addEventListener("click", () => { if (data) save("png"); });
-function film(words) {
+test("save").addEventListener("click", async () => { if (data) take(await made("png")); });
+
+let filming = null; // a film takes a second or two; who does not want to wait drops it
+function film(next) {
+  filming = next;
+  const words = next ? "sample.film.cancel" : "sample.film";
   test("save-film").dataset.text = words;
   test("save-film").textContent = vaeDemo.text(words);
 }
 test("save-film").addEventListener("click", async () => {
-  if (filming) { filming = null; return film("sample.film"); }
-  film("sample.film.cancel");
-  await save("gif");
-  if (!filming) film("sample.film");
+  if (filming) return film(null);
+  const mine = {};
+  film(mine);
+  const answer = await made("gif");
+  if (filming !== mine) return;
+  film(null);
+  take(answer);
 });
 
 vaeDemo.on("language", () => { write(); playing(timer !== null); if (data) draw(); });
@@ -593,5 +599,5 @@ vaeDemo.on("models", () => {
 vaeDemo.whenOpened("sample", () => {
   opened = true;
   ask();
-  if (state.wall === "walk" && !vaeDemo.calm() && !state.frame) start();
+  if (state.wall === "walk" && !vaeDemo.calm() && !state.walk) start();
 });
