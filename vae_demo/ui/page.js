@@ -134,6 +134,41 @@ window.vaeDemo = (() => {
     return strokes;
   }
 
+  // Points of code space, in an address -------------------------------------------------------------
+  // As points.py names them: digit-1234, noise-<seed>-<index>-<temperature>, mean-7 (of a class),
+  // sketch-<strokes>, else JSON. Null for what stays in the browser: files, and what is still any.
+  const classMean = (digit) => ({ sampler: "classes", class: digit, seed: 0, index: 0, temperature: 0 });
+  const isMean = ({ sampler, temperature, class: label }) => sampler === "classes" && temperature === 0 && label != null;
+  function packPoint(point) {
+    const { digit, strokes, codes, index, seed, temperature } = point;
+    if (digit !== undefined) return "digit-" + digit;
+    if (strokes) return strokes.length ? "sketch-" + packStrokes(strokes) : null;
+    if (codes) return JSON.stringify({ codes });
+    if (index === undefined) return null;
+    if (isMean(point)) return "mean-" + point.class;
+    return (point.sampler ?? "prior") === "prior" ? ["noise", seed, index, temperature].join("-") : JSON.stringify(point);
+  }
+  // Null for what is no point, or none of the models that are compared.
+  function unpackPoint(written) {
+    const [what, ...parts] = (written ?? "").split("-");
+    const [first, index, temperature] = parts.map((part) => (part === "" ? NaN : Number(part)));
+    const whole = (number, high) => Number.isInteger(number) && number >= 0 && number <= high;
+    const drawable = (seed, i, warmth) => whole(seed, 2 ** 31 - 1) && whole(i, 99) && warmth >= 0 && warmth <= 2;
+    if (what === "digit") return whole(first, 9999) ? { digit: first } : null;
+    if (what === "mean") return whole(first, 9) ? classMean(first) : null;
+    if (what === "noise") return drawable(first, index, temperature) ? { seed: first, index, temperature } : null;
+    if (what === "sketch") {
+      const strokes = unpackStrokes(written.slice(7));
+      return strokes && { strokes };
+    }
+    try {
+      const point = JSON.parse(written);
+      if (point.codes?.every((code, i) => code.length === latentSize(models[i]) && code.every(Number.isFinite))) return { codes: point.codes };
+      if (point.sampler && drawable(point.seed, point.index, point.temperature)) return point;
+    } catch { /* no point, then */ }
+    return null;
+  }
+
   // A file the server made, for the visitor to keep: {name, file: base64}.
   function keep({ name, file }, type = "") {
     const link = document.createElement("a");
@@ -141,6 +176,35 @@ window.vaeDemo = (() => {
     link.download = name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  }
+
+  // Films -----------------------------------------------------------------------------------------
+  // MP4 where the browser can write it, else WebM; null where it cannot film.
+  const filmFormat = [
+    ["video/mp4;codecs=avc1.42E01E", "MP4"], ["video/mp4;codecs=vp9", "MP4"], ["video/mp4", "MP4"],
+    ["video/webm;codecs=vp9", "WebM"], ["video/webm", "WebM"],
+  ].map(([type, name]) => ({ type, name })).find(({ type }) => window.MediaRecorder?.isTypeSupported(type)) ?? null;
+
+  // Film a canvas for so many ms, as they pass: paint(ms since the beginning) draws on it, progress
+  // is told the share that is done. A blob, or null when the signal stopped it.
+  async function record(canvas, paint, duration, signal, progress) {
+    paint(0);
+    const stream = canvas.captureStream(0), track = stream.getVideoTracks()[0], parts = [];
+    const recorder = new MediaRecorder(stream, { mimeType: filmFormat.type, videoBitsPerSecond: 4_000_000 });
+    const stopped = new Promise((done) => { recorder.onstop = recorder.onerror = done; });
+    recorder.ondataavailable = ({ data }) => parts.push(data);
+    recorder.start();
+    const begun = performance.now();
+    for (let time = 0; time < duration && !signal.aborted; time = performance.now() - begun) {
+      paint(time);
+      track.requestFrame();
+      progress(time / duration);
+      await new Promise((done) => setTimeout(done, 33));
+    }
+    if (recorder.state !== "inactive") recorder.stop();
+    await stopped;
+    track.stop();
+    return signal.aborted ? null : new Blob(parts, { type: filmFormat.type });
   }
 
   // Tabs ------------------------------------------------------------------------------------------
@@ -234,7 +298,7 @@ window.vaeDemo = (() => {
   return {
     config, on, send, text, translate, exhibit, speak, open, whenOpened, inAddress, query, theme,
     isDark, remembered, bytes, paint, crisp, live, complain, calm, GROUND, INK,
-    models, latentSize, compare, packStrokes, unpackStrokes, keep,
+    models, latentSize, compare, packStrokes, unpackStrokes, packPoint, unpackPoint, classMean, isMean, keep, filmFormat, record,
     drawing: null, // what is on the canvas now, as a request: {strokes} | {picture} | {digit} | null
     get language() { return language; },
     get tab() { return tab; },
