@@ -660,7 +660,11 @@ $("[data-testid=cancel]").addEventListener("click", () => recording?.abort());
 // The menu closes like any other.
 const menu = $(".save");
 document.addEventListener("pointerdown", (event) => { if (!menu.contains(event.target)) menu.open = false; });
-menu.addEventListener("keydown", (event) => { if (event.key === "Escape") { menu.open = false; menu.firstElementChild.focus(); } });
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !menu.open) return;
+  menu.open = false;
+  menu.firstElementChild.focus();
+});
 
 words();
 lay(steps[mode]); // empty strips first, so that nothing jumps when the pictures come
