@@ -630,7 +630,7 @@ let recording = null; // an AbortController while the browser films
 async function record() {
   const SCALE = 8, GAP = 2, WIDTH = 3 * 28 + 2 * GAP;
   const canvas = (scale) => Object.assign(document.createElement("canvas"), { width: WIDTH * scale, height: 28 * scale });
-  const small = canvas(1), large = canvas(SCALE), context = large.getContext("2d");
+  const small = canvas(1), large = canvas(SCALE), context = large.getContext("2d", { willReadFrequently: true }); // each frame is read
   context.imageSmoothingEnabled = false;
   const { left, right, fade, frames } = film; // what is on now, whatever comes
   const paint = (time) => {
@@ -644,7 +644,9 @@ async function record() {
   const file = "interpolate-" + mode + "." + vaeDemo.filmFormat.name.toLowerCase();
   recording = new AbortController();
   filming();
-  const blob = await vaeDemo.record(large, paint, ROUND, recording.signal, (share) => { $("progress").value = share; });
+  const { signal } = recording;
+  const blob = await vaeDemo.record(large, paint, ROUND, signal, (share) => { $("progress").value = share; });
+  if (!blob && !signal.aborted) vaeDemo.complain(element, "interpolate.video.failed");
   recording = null;
   filming();
   if (blob) vaeDemo.keep({ name: file, file: blob }, blob.type);

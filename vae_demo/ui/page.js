@@ -186,25 +186,31 @@ window.vaeDemo = (() => {
   ].map(([type, name]) => ({ type, name })).find(({ type }) => window.MediaRecorder?.isTypeSupported(type)) ?? null;
 
   // Film a canvas for so many ms, as they pass: paint(ms since the beginning) draws on it, progress
-  // is told the share that is done. A blob, or null when the signal stopped it.
+  // is told the share that is done. A blob; null when the signal stopped it or nothing was filmed.
   async function record(canvas, paint, duration, signal, progress) {
+    const WARM_UP = 10_000; // ms that an encoder may take to begin; until then it drops pictures
     paint(0);
     const stream = canvas.captureStream(0), track = stream.getVideoTracks()[0], parts = [];
     const recorder = new MediaRecorder(stream, { mimeType: filmFormat.type, videoBitsPerSecond: 4_000_000 });
     const stopped = new Promise((done) => { recorder.onstop = recorder.onerror = done; });
     recorder.ondataavailable = ({ data }) => parts.push(data);
+    const called = performance.now();
+    let begun = null;
+    recorder.onstart = () => { begun ??= performance.now(); };
     recorder.start();
-    const begun = performance.now();
-    for (let time = 0; time < duration && !signal.aborted; time = performance.now() - begun) {
+    for (let time = 0; time < duration && !signal.aborted; ) {
       paint(time);
       track.requestFrame();
       progress(time / duration);
       await new Promise((done) => setTimeout(done, 33));
+      if (performance.now() - called > WARM_UP) begun ??= performance.now();
+      time = begun === null ? 0 : performance.now() - begun;
     }
     if (recorder.state !== "inactive") recorder.stop();
     await stopped;
     track.stop();
-    return signal.aborted ? null : new Blob(parts, { type: filmFormat.type });
+    const film = new Blob(parts, { type: filmFormat.type });
+    return signal.aborted || !film.size ? null : film;
   }
 
   // Tabs ------------------------------------------------------------------------------------------
