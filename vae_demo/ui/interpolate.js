@@ -641,7 +641,7 @@ async function record() {
     vaeDemo.paint(small, grey);
     context.drawImage(small, 0, 0, large.width, large.height);
   };
-  const file = "interpolate-" + mode + "." + vaeDemo.filmFormat.name.toLowerCase();
+  const name = "interpolate-" + mode;
   recording = new AbortController();
   filming();
   const { signal } = recording;
@@ -649,7 +649,7 @@ async function record() {
   if (!blob && !signal.aborted) vaeDemo.complain(element, "interpolate.video.failed");
   recording = null;
   filming();
-  if (blob) vaeDemo.keep({ name: file, file: blob }, blob.type);
+  if (blob) vaeDemo.keep({ name: name + "." + /\w+$/.exec(blob.type.split(";")[0])[0], file: blob }, blob.type);
 }
 function filming() {
   $("[data-testid=cancel]").disabled = recording === null;

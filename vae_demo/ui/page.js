@@ -180,14 +180,74 @@ window.vaeDemo = (() => {
 
   // Films -----------------------------------------------------------------------------------------
   // MP4 where the browser can write it, else WebM; null where it cannot film.
-  const filmFormat = [
+  let filmFormat = [
     ["video/mp4;codecs=avc1.42E01E", "MP4"], ["video/mp4;codecs=vp9", "MP4"], ["video/mp4", "MP4"],
     ["video/webm;codecs=vp9", "WebM"], ["video/webm", "WebM"],
   ].map(([type, name]) => ({ type, name })).find(({ type }) => window.MediaRecorder?.isTypeSupported(type)) ?? null;
+  const H264 = { codec: "avc1.42E01E", bitrate: 4_000_000, framerate: 25, avc: { format: "avc" } };
+  window.VideoEncoder?.isConfigSupported({ ...H264, width: 704, height: 224 }).then(({ supported }) => {
+    if (supported) filmFormat = { type: "video/mp4", name: "MP4", exact: true };
+  }, () => { /* then in real time */ });
 
-  // Film a canvas for so many ms, as they pass: paint(ms since the beginning) draws on it, progress
-  // is told the share that is done. A blob; null when the signal stopped it or nothing was filmed.
-  async function record(canvas, paint, duration, signal, progress) {
+  // Film a canvas for so many ms: paint(ms since the beginning) draws on it, progress is told the
+  // share that is done. A blob; null when the signal stopped it or nothing was filmed.
+  const record = (...film) => (filmFormat.exact ? encode : watch)(...film);
+
+  // Picture by picture, as fast as the browser encodes.
+  async function encode(canvas, paint, duration, signal, progress) {
+    const FRAME = 40, count = Math.round(duration / FRAME), samples = [], { width, height } = canvas;
+    let description = null, failed = false;
+    const encoder = new VideoEncoder({
+      output: (chunk, { decoderConfig } = {}) => {
+        const data = new Uint8Array(chunk.byteLength);
+        chunk.copyTo(data);
+        samples.push({ data, key: chunk.type === "key" });
+        description ??= decoderConfig?.description && new Uint8Array(decoderConfig.description);
+      },
+      error: () => { failed = true; },
+    });
+    encoder.configure({ ...H264, width, height });
+    for (let i = 0; i < count && !signal.aborted && !failed; i++) {
+      paint(i * FRAME);
+      const frame = new VideoFrame(canvas, { timestamp: i * FRAME * 1000, duration: FRAME * 1000 });
+      encoder.encode(frame, { keyFrame: i % 50 === 0 });
+      frame.close();
+      progress(i / count);
+      do await new Promise((done) => setTimeout(done, 4)); while (encoder.encodeQueueSize > 4 && !failed);
+    }
+    if (!failed && !signal.aborted) await encoder.flush().catch(() => { failed = true; });
+    if (encoder.state !== "closed") encoder.close();
+    return signal.aborted || failed || !description ? null : mp4(samples, description, width, height, FRAME);
+  }
+
+  // The least of an MP4 (ISO/IEC 14496-12): one track of H.264 samples, all of one duration in ms.
+  function mp4(samples, description, width, height, frame) {
+    const u16 = (...numbers) => numbers.flatMap((n) => [(n >> 8) & 255, n & 255]);
+    const u32 = (...numbers) => numbers.flatMap((n) => u16(n >>> 16, n & 65535));
+    const letters = (word) => [...word].map((letter) => letter.charCodeAt(0));
+    const box = (name, ...parts) => [...u32(8 + parts.flat().length), ...letters(name), ...parts.flat()];
+    const zeros = (count) => Array(count).fill(0);
+    const matrix = u32(65536, 0, 0, 0, 65536, 0, 0, 0, 2 ** 30);
+    const count = samples.length, duration = count * frame, sizes = samples.map(({ data }) => data.length);
+    const keys = samples.flatMap(({ key }, i) => (key ? [i + 1] : []));
+    const type = box("ftyp", letters("isom"), u32(512), letters("isomiso2avc1mp41"));
+    const sample = box("avc1", zeros(6), u16(1), zeros(16), u16(width, height), u32(0x480000, 0x480000, 0), u16(1), zeros(32), u16(24, 65535), box("avcC", [...description]));
+    const table = box("stbl",
+      box("stsd", u32(0, 1), sample), box("stts", u32(0, 1, count, frame)), box("stss", u32(0, keys.length, ...keys)),
+      box("stsc", u32(0, 1, 1, count, 1)), box("stsz", u32(0, 0, count, ...sizes)), box("stco", u32(0, 1, type.length + 8)));
+    const media = box("mdia",
+      box("mdhd", u32(0, 0, 0, 1000, duration), u16(0x55c4, 0)), box("hdlr", u32(0, 0), letters("vide"), zeros(13)),
+      box("minf", box("vmhd", u32(1), zeros(8)), box("dinf", box("dref", u32(0, 1), box("url ", u32(1)))), table));
+    const movie = box("moov",
+      box("mvhd", u32(0, 0, 0, 1000, duration, 65536), u16(256), zeros(10), matrix, zeros(24), u32(2)),
+      box("trak", box("tkhd", u32(3, 0, 0, 1, 0, duration), zeros(16), matrix, u32(width << 16, height << 16)), media));
+    const length = sizes.reduce((sum, size) => sum + size, 8);
+    const parts = [type, [...u32(length), ...letters("mdat")], ...samples.map(({ data }) => data), movie];
+    return new Blob(parts.map((part) => Uint8Array.from(part)), { type: "video/mp4" });
+  }
+
+  // In real time, where pictures cannot be encoded one by one: outside https and localhost.
+  async function watch(canvas, paint, duration, signal, progress) {
     const WARM_UP = 10_000; // ms that an encoder may take to begin; until then it drops pictures
     paint(0);
     const stream = canvas.captureStream(0), track = stream.getVideoTracks()[0], parts = [];
@@ -304,8 +364,9 @@ window.vaeDemo = (() => {
   return {
     config, on, send, text, translate, exhibit, speak, open, whenOpened, inAddress, query, theme,
     isDark, remembered, bytes, paint, crisp, live, complain, calm, GROUND, INK,
-    models, latentSize, compare, packStrokes, unpackStrokes, packPoint, unpackPoint, classMean, isMean, keep, filmFormat, record,
+    models, latentSize, compare, packStrokes, unpackStrokes, packPoint, unpackPoint, classMean, isMean, keep, record,
     drawing: null, // what is on the canvas now, as a request: {strokes} | {picture} | {digit} | null
+    get filmFormat() { return filmFormat; },
     get language() { return language; },
     get tab() { return tab; },
   };
