@@ -450,7 +450,7 @@ def test_a_sheet_is_kept_as_it_is_seen(open_page: Open) -> None:
 def test_the_browser_films_what_it_plays_and_can_be_stopped(open_page: Open) -> None:
     page = open_still(open_page)
     kept = []
-    page.on("download", kept.append)
+    page.on("download", lambda download: kept.append(download))
     page.get_by_test_id("save").click()
     at_cancel = page.evaluate(
         """() => new Promise(done => {
