@@ -139,7 +139,9 @@ def test_one_draws_start_and_end_right_in_the_tab(open_page: Open) -> None:
     page = open_still(open_page)
     before = {side: row(page, side) for side in ("left", "right", "fade")}
     draw(page, "start", ONE)
-    first = {side: wait_until_other(page, side, before[side]) for side in before}
+    wait_until_other(page, "fade", before["fade"])
+    wait_for_calm(page, "start-picture")
+    first = {side: row(page, side) for side in before}
     assert page.get_by_test_id("start-kind").input_value() == "sketch"
     draw(page, "end", SEVEN)
     wait_until_other(page, "fade", first["fade"])
@@ -287,7 +289,7 @@ def test_arrow_keys_walk_over_a_sheet_and_the_address_tells_where(open_page: Ope
     seven = pixels(page, "between-right")
     page.reload()
     page.wait_for_function(
-        "() => document.querySelector('[data-testid=reading-right]').textContent.includes('7')"
+        "() => document.querySelector('[data-testid=reading-right]')?.textContent?.includes('7')"
     )
     assert wait_for_calm(page, "between-right") == seven
 
@@ -505,7 +507,7 @@ def test_the_browser_films_what_it_plays_and_can_be_stopped(open_page: Open) -> 
 def test_any_two_models_will_do(open_page: Open, mode: str, pair: str) -> None:
     page = open_page(f"/?tab=interpolate&lang=en&mode={mode}&{pair}", reduced_motion="reduce")
     page.wait_for_function(
-        "() => document.querySelector('[data-testid=reading-right]').textContent"
+        "() => document.querySelector('[data-testid=reading-right]')?.textContent"
     )
     assert page.locator("#interpolate .complaint").is_hidden()
     assert not is_blank(wait_for_calm(page, "between-right"))
@@ -516,7 +518,7 @@ def test_any_two_models_will_do(open_page: Open, mode: str, pair: str) -> None:
 def test_no_mode_needs_scrolling_on_a_projector(open_page: Open, mode: str, language: str) -> None:
     page = open_page(f"/?tab=interpolate&lang={language}&mode={mode}")
     page.wait_for_function(
-        "() => document.querySelector('[data-testid=reading-right]').textContent"
+        "() => document.querySelector('[data-testid=reading-right]')?.textContent"
     )
     size = page.evaluate(
         "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
