@@ -57,7 +57,7 @@ def test_line_and_arc_share_their_ends_only(open_page: Open) -> None:
     arc = wait_until_other(page, "right", line)
     assert (arc[0], arc[-1]) == (line[0], line[-1])
     assert arc[4] != line[4]
-    assert "path=slerp" in page.url
+    page.wait_for_url("**path=slerp*")
 
 
 def test_the_scrubber_shows_what_the_strip_shows(open_page: Open) -> None:
@@ -139,7 +139,9 @@ def test_one_draws_start_and_end_right_in_the_tab(open_page: Open) -> None:
     page = open_still(open_page)
     before = {side: row(page, side) for side in ("left", "right", "fade")}
     draw(page, "start", ONE)
-    first = {side: wait_until_other(page, side, before[side]) for side in before}
+    wait_until_other(page, "fade", before["fade"])
+    page.wait_for_timeout(1500)  # until the last answer to the pen is on screen
+    first = {side: row(page, side) for side in before}
     assert page.get_by_test_id("start-kind").input_value() == "sketch"
     draw(page, "end", SEVEN)
     wait_until_other(page, "fade", first["fade"])
@@ -261,7 +263,7 @@ def test_a_sheet_follows_the_pointer(open_page: Open) -> None:
     page = open_sheet(open_page)
     box = page.get_by_test_id("sheet-left").bounding_box()
     cell = box["width"] / 5
-    page.mouse.move(box["x"] + cell / 2, box["y"] + cell / 2)
+    page.mouse.move(box["x"] + 3, box["y"] + 3)
     corner = wait_for_calm(page, "between-left")
     whole = pixels(page, "sheet-left")
     shown = [whole[y * 144 + x] for y in range(28) for x in range(28)]
@@ -287,7 +289,7 @@ def test_arrow_keys_walk_over_a_sheet_and_the_address_tells_where(open_page: Ope
     seven = pixels(page, "between-right")
     page.reload()
     page.wait_for_function(
-        "() => document.querySelector('[data-testid=reading-right]').textContent.includes('7')"
+        "() => document.querySelector('[data-testid=reading-right]')?.textContent?.includes('7')"
     )
     assert wait_for_calm(page, "between-right") == seven
 
@@ -314,7 +316,7 @@ def test_a_difference_of_class_means_is_added_to_a_digit(open_page: Open) -> Non
     assert page.get_by_test_id("position").inner_text() == "s = 0.00"
     strip = row(page, "right")
     assert strip[2] == two  # at strength 0 the digit itself
-    assert "mode=arithmetic" in page.url or page.wait_for_url("**mode=arithmetic*") is None
+    page.wait_for_url("**mode=arithmetic*")
     page.get_by_test_id("scrubber").focus()
     page.keyboard.press("End")
     assert page.get_by_test_id("position").inner_text() == "s = 2.00"
@@ -449,15 +451,30 @@ def test_a_sheet_is_kept_as_it_is_seen(open_page: Open) -> None:
 
 def test_the_browser_films_what_it_plays_and_can_be_stopped(open_page: Open) -> None:
     page = open_still(open_page)
+    kept = []
+    page.on("download", lambda download: kept.append(download))
     page.get_by_test_id("save").click()
-    page.get_by_test_id("save-video").click()
-    page.wait_for_function("() => document.querySelector('[data-testid=recording]').value > 0.02")
-    assert page.get_by_test_id("save-video").is_disabled()
-    page.get_by_test_id("cancel").click()
+    at_cancel = page.evaluate(
+        """() => new Promise(done => {
+          const part = name => document.querySelector(`[data-testid=${name}]`);
+          part('save-video').click();
+          const look = () => {
+            if (part('recording').value < 0.02) return setTimeout(look, 5);
+            done([part('save-video').disabled, part('recording').value]);
+            part('cancel').click();
+          };
+          look();
+        })"""
+    )
+    assert at_cancel[0]
+    assert at_cancel[1] < 0.9
     page.wait_for_function("() => !document.querySelector('[data-testid=save-video]').disabled")
+    page.wait_for_timeout(300)
+    assert kept == []
     assert page.get_by_test_id("recording").evaluate("bar => bar.value") == 0
     name, content = saved(page, "save-video")
-    assert content[4:8] == b"ftyp" if name.endswith(".mp4") else content[:4] == b"\x1aE\xdf\xa3"
+    assert name == "interpolate-way.mp4"
+    assert content[4:8] == b"ftyp"
     about = page.evaluate(
         """async ([content, type]) => {
           const film = document.createElement('video');
@@ -478,7 +495,7 @@ def test_the_browser_films_what_it_plays_and_can_be_stopped(open_page: Open) -> 
     )
     width, height, seconds, *inks = about
     assert (width, height) == (704, 224)
-    assert seconds == pytest.approx(7.8, abs=1)
+    assert seconds == pytest.approx(7.8, abs=0.1)
     assert all(0.02 < ink < 0.5 for ink in inks)  # three digits, side by side
 
 
@@ -490,7 +507,7 @@ def test_the_browser_films_what_it_plays_and_can_be_stopped(open_page: Open) -> 
 def test_any_two_models_will_do(open_page: Open, mode: str, pair: str) -> None:
     page = open_page(f"/?tab=interpolate&lang=en&mode={mode}&{pair}", reduced_motion="reduce")
     page.wait_for_function(
-        "() => document.querySelector('[data-testid=reading-right]').textContent"
+        "() => document.querySelector('[data-testid=reading-right]')?.textContent"
     )
     assert page.locator("#interpolate .complaint").is_hidden()
     assert not is_blank(wait_for_calm(page, "between-right"))
@@ -501,7 +518,7 @@ def test_any_two_models_will_do(open_page: Open, mode: str, pair: str) -> None:
 def test_no_mode_needs_scrolling_on_a_projector(open_page: Open, mode: str, language: str) -> None:
     page = open_page(f"/?tab=interpolate&lang={language}&mode={mode}")
     page.wait_for_function(
-        "() => document.querySelector('[data-testid=reading-right]').textContent"
+        "() => document.querySelector('[data-testid=reading-right]')?.textContent"
     )
     size = page.evaluate(
         "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"

@@ -17,7 +17,6 @@ const STEPS = { way: narrow ? 7 : 9, sheet: roomy ? 7 : 5, arithmetic: 7 };
 const TRAVEL = 3200, REST = 700; // ms from end to end, and at each end
 const SURE = 0.9; // confidence from which a reading counts
 const SIDE = 616, PEN = 40; // of a drawing, as on the slate of Draw
-const MAX_SEED = 2 ** 31 - 1;
 
 // The panels of all ends are alike.
 for (const box of element.querySelectorAll(".end")) {
@@ -38,7 +37,6 @@ const another = (name) => $("[data-testid=" + name + "-another]");
 // A point of code space as the server names it, or "drawing": what is on the slate of Draw.
 const ends = {};
 const classes = {}; // what digit an end shows, once the server has said so
-const mean = (digit) => ({ sampler: "classes", class: digit, seed: 0, index: 0, temperature: 0 });
 const random = () => Math.floor(Math.random() * 100000);
 const anyOf = (digit) => ({ class: digit, seed: random() });
 const anyPoint = () => ({ seed: random(), index: 0, temperature: 1 });
@@ -47,7 +45,7 @@ function kind(end) {
   if (end === "drawing") return end;
   if (end.strokes) return "sketch";
   if ("digit" in end || ("class" in end && !("index" in end))) return "digit";
-  if ("index" in end && end.sampler === "classes" && end.temperature === 0 && end.class != null) return "mean";
+  if (vaeDemo.isMean(end)) return "mean";
   return "index" in end && (end.sampler ?? "prior") === "prior" ? "noise" : "point";
 }
 // What the server is asked for; null while there is nothing yet.
@@ -68,40 +66,15 @@ function clean({ digit, codes, strokes, picture, index, seed, temperature, sampl
   return point;
 }
 
-// In the address: digit-1234, noise-<seed>-<index>-<temperature>, mean-7, sketch-<strokes>, or JSON.
+// In the address, a drawing on the slate of Draw is one of its own.
 function written(end) {
-  if (end === "drawing") {
-    const point = asPoint(end);
-    return point?.strokes || point?.digit !== undefined ? written(point) : null; // a file stays here
-  }
-  switch (kind(end)) {
-    case "digit": return "digit" in end ? "digit-" + end.digit : null;
-    case "noise": return ["noise", end.seed, end.index, end.temperature].join("-");
-    case "mean": return "mean-" + end.class;
-    case "sketch": return end.strokes.length ? "sketch-" + vaeDemo.packStrokes(end.strokes) : null;
-    default: return end.picture ? null : JSON.stringify(end);
-  }
+  const point = asPoint(end);
+  return point && vaeDemo.packPoint(point);
 }
-function wanted(key) {
-  const value = vaeDemo.query.get(key) ?? "", [what, ...parts] = value.split("-");
-  const within = (number, high) => number >= 0 && number <= high;
-  const whole = (number, high) => Number.isInteger(number) && within(number, high);
-  const [first, index, temperature] = parts.map((part) => (part === "" ? NaN : Number(part)));
-  if (what === "digit" && whole(first, props.digits - 1)) return { digit: first };
-  if (what === "mean" && whole(first, 9)) return mean(first);
-  if (what === "noise" && whole(first, MAX_SEED) && whole(index, 99) && within(temperature, 2))
-    return { seed: first, index, temperature };
-  if (what === "sketch") {
-    const strokes = vaeDemo.unpackStrokes(value.slice(7));
-    return strokes ? { strokes } : undefined;
-  }
-  try {
-    const point = clean(JSON.parse(value));
-    if (point.codes?.every((code, i) => code.length === vaeDemo.latentSize(vaeDemo.models[i]) && code.every(Number.isFinite))) return point;
-    if (point.sampler && whole(point.index, 99) && whole(point.seed, MAX_SEED) && within(point.temperature, 2)) return point;
-  } catch { /* no point, then */ }
+for (const name of ENDS) {
+  const point = vaeDemo.unpackPoint(vaeDemo.query.get(KEYS[name]));
+  ends[name] = point && !(point.digit >= props.digits) ? point : props.opening[name];
 }
-for (const name of ENDS) ends[name] = wanted(KEYS[name]) ?? props.opening[name];
 
 // State ------------------------------------------------------------------------------------------
 let mode = vaeDemo.query.get("mode") in MODES ? vaeDemo.query.get("mode") : "way";
@@ -438,11 +411,10 @@ function write() {
     const title = vaeDemo.text("interpolate." + (NAMES[mode]?.[name] ?? name));
     panel(name).querySelector(".name").textContent = title;
     panel(name).setAttribute("aria-label", title);
-    panel(name).classList.toggle("sketching", what === "sketch");
     const label = vaeDemo.text({ drawing: "interpolate.draw", sketch: "interpolate.clear" }[what] ?? "interpolate.another");
     Object.assign(another(name), { textContent: { drawing: "✎", sketch: "✕" }[what] ?? "↻", title: label, disabled: what === "mean" || what === "point" });
     another(name).setAttribute("aria-label", label);
-    if (what === "sketch") redraw(name);
+    redraw(name);
   }
   const [low, high, step] = MODES[mode].steps;
   Object.assign($("[data-testid=steps]"), { min: low, max: high, step });
@@ -459,9 +431,10 @@ function write() {
     note.title = vaeDemo.text("interpolate.map" + exact + ".hint");
   });
   const video = $("[data-testid=save-video]");
-  video.textContent = vaeDemo.text("interpolate.video", { format: format?.[1] ?? "–" });
+  const format = vaeDemo.filmFormat;
+  video.textContent = vaeDemo.text("interpolate.video", { format: format?.name ?? "–" });
   video.title = vaeDemo.text(format ? "interpolate.video.hint" : "interpolate.video.none");
-  video.disabled = !format || recorder !== null;
+  video.disabled = !format || recording !== null;
 }
 
 function words() {
@@ -487,7 +460,7 @@ for (const name of ENDS) {
   pick(name).addEventListener("change", () => {
     const what = pick(name).value;
     ends[name] = what === "drawing" ? what : what === "noise" ? anyPoint() : what === "sketch" ? { strokes: [] }
-      : what.startsWith("mean-") ? mean(Number(what.slice(5))) : anyOf(Number(what));
+      : what.startsWith("mean-") ? vaeDemo.classMean(Number(what.slice(5))) : anyOf(Number(what));
     ask();
     if (what === "sketch") { redraw(name); panel(name).querySelector(".ink").focus(); }
   });
@@ -532,10 +505,11 @@ function redraw(name) {
   const context = inks[name].getContext("2d");
   const css = (color) => `rgb(${color.join(" ")})`;
   context.setTransform(0.5, 0, 0, 0.5, 0, 0);
+  if (kind(ends[name]) !== "sketch") return context.clearRect(0, 0, SIDE, SIDE); // see the picture below
   context.fillStyle = css(vaeDemo.GROUND);
   context.fillRect(0, 0, SIDE, SIDE);
   Object.assign(context, { strokeStyle: css(vaeDemo.INK), lineWidth: PEN, lineCap: "round", lineJoin: "round" });
-  for (const points of ends[name].strokes ?? []) {
+  for (const points of ends[name].strokes) {
     context.beginPath();
     context.moveTo(points[0], points[1]);
     for (let i = points.length === 2 ? 0 : 2; i < points.length; i += 2) context.lineTo(points[i], points[i + 1]);
@@ -642,10 +616,6 @@ strips.addEventListener("pointermove", (event) => {
 
 // Files to keep ----------------------------------------------------------------------------------
 // The server makes what a recipe can make again; the browser films what it plays.
-const FORMATS = [["video/mp4;codecs=avc1.42E01E", "MP4"], ["video/mp4;codecs=vp9", "MP4"], ["video/mp4", "MP4"], ["video/webm;codecs=vp9", "WebM"], ["video/webm", "WebM"]];
-const format = FORMATS.find(([type]) => window.MediaRecorder?.isTypeSupported(type));
-let recorder = null;
-
 for (const button of element.querySelectorAll("[data-file]"))
   button.addEventListener("click", async () => {
     button.disabled = true;
@@ -656,56 +626,47 @@ for (const button of element.querySelectorAll("[data-file]"))
     if (!answer.error) vaeDemo.keep(answer);
   });
 
+let recording = null; // an AbortController while the browser films
 async function record() {
   const SCALE = 8, GAP = 2, WIDTH = 3 * 28 + 2 * GAP;
-  const small = Object.assign(document.createElement("canvas"), { width: WIDTH, height: 28 });
-  const canvas = Object.assign(document.createElement("canvas"), { width: WIDTH * SCALE, height: 28 * SCALE });
-  const context = canvas.getContext("2d");
+  const canvas = (scale) => Object.assign(document.createElement("canvas"), { width: WIDTH * scale, height: 28 * scale });
+  const small = canvas(1), large = canvas(SCALE), context = large.getContext("2d", { willReadFrequently: true }); // each frame is read
   context.imageSmoothingEnabled = false;
-  const { left, right, fade, frames } = film; // the one that is on now, whatever comes
+  const { left, right, fade, frames } = film; // what is on now, whatever comes
   const paint = (time) => {
     const grey = new Uint8Array(WIDTH * 28), frame = Math.round(place(time) * (frames - 1));
     [left, fade, right].forEach((row, i) => {
       for (let y = 0; y < 28; y++) grey.set(row.subarray(frame * 784 + y * 28, frame * 784 + y * 28 + 28), y * WIDTH + i * (28 + GAP));
     });
     vaeDemo.paint(small, grey);
-    context.drawImage(small, 0, 0, canvas.width, canvas.height);
+    context.drawImage(small, 0, 0, large.width, large.height);
   };
-  paint(0);
-  const stream = canvas.captureStream(0), parts = [];
-  const one = new MediaRecorder(stream, { mimeType: format[0], videoBitsPerSecond: 4_000_000 });
-  const ended = new Promise((done) => { one.onstop = one.onerror = done; });
-  one.ondataavailable = ({ data }) => parts.push(data);
-  recorder = one;
+  const name = "interpolate-" + mode;
+  recording = new AbortController();
   filming();
-  one.start();
-  for (const begun = performance.now(); recorder === one; await new Promise((done) => setTimeout(done, 33))) {
-    const time = performance.now() - begun;
-    paint(Math.min(time, ROUND - 1));
-    stream.getVideoTracks()[0].requestFrame();
-    $("progress").value = Math.min(1, time / ROUND);
-    if (time >= ROUND) break;
-  }
-  const cancelled = recorder !== one;
-  if (one.state !== "inactive") one.stop();
-  await ended;
-  stream.getTracks().forEach((track) => track.stop());
-  if (!cancelled) vaeDemo.keep({ name: "interpolate-" + mode + "." + format[1].toLowerCase(), file: new Blob(parts, { type: format[0] }) }, format[0]);
-  if (!cancelled) recorder = null;
+  const { signal } = recording;
+  const blob = await vaeDemo.record(large, paint, ROUND, signal, (share) => { $("progress").value = share; });
+  if (!blob && !signal.aborted) vaeDemo.complain(element, "interpolate.video.failed");
+  recording = null;
   filming();
+  if (blob) vaeDemo.keep({ name: name + "." + /\w+$/.exec(blob.type.split(";")[0])[0], file: blob }, blob.type);
 }
 function filming() {
-  $("[data-testid=cancel]").disabled = recorder === null;
-  if (recorder === null) $("progress").value = 0;
+  $("[data-testid=cancel]").disabled = recording === null;
+  $("progress").value = 0;
   write();
 }
-$("[data-testid=save-video]").addEventListener("click", () => { if (film && !recorder) record(); });
-$("[data-testid=cancel]").addEventListener("click", () => { recorder = null; });
+$("[data-testid=save-video]").addEventListener("click", () => { if (film) record(); });
+$("[data-testid=cancel]").addEventListener("click", () => recording?.abort());
 
 // The menu closes like any other.
 const menu = $(".save");
 document.addEventListener("pointerdown", (event) => { if (!menu.contains(event.target)) menu.open = false; });
-menu.addEventListener("keydown", (event) => { if (event.key === "Escape") { menu.open = false; menu.firstElementChild.focus(); } });
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !menu.open) return;
+  menu.open = false;
+  menu.firstElementChild.focus();
+});
 
 words();
 lay(steps[mode]); // empty strips first, so that nothing jumps when the pictures come
