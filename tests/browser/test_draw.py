@@ -384,7 +384,7 @@ def test_the_nearest_digits_can_be_put_on_the_slate(open_page: Open) -> None:
     near.nth(4).wait_for()
     assert near.count() == page.get_by_test_id("near-left").get_by_role("button").count() == 5
     assert "away in code space" in near.nth(1).get_attribute("title")
-    page.get_by_text("As VAE rebuilds them; 10,000 searched").wait_for()
+    page.get_by_text("Rebuilt by VAE; 10,000 searched").wait_for()
     digit = int(near.nth(4).get_attribute("data-digit"))
     near.nth(4).click()
     page.wait_for_function("it => window.vaeDemo.drawing?.digit === it", arg=digit)
