@@ -15,6 +15,7 @@ from vae_demo import checkpoints, exports, images
 from vae_demo.ui.draw import DOODLES, EXAMPLES, SAMPLES, draw_tab, export, strangeness
 from vae_demo.ui.exhibit import RequestError
 from vae_demo.ui.replay import replay
+from vae_demo.zoo import load_zoo
 
 DIGITS = json.loads(EXAMPLES.read_text(encoding="utf-8"))
 SEVEN = [[100, 100, 400, 100, 200, 500]]
@@ -158,6 +159,17 @@ def test_the_rule_covers_pictures_too(reconstruct):
 
 def test_an_empty_slate_is_blank_in_white_too(reconstruct):
     assert reconstruct({"strokes": [], "off": ["polarity"]}) == {"blank": True}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_a_negative_shakes_the_shipped_twins_but_every_number_stays_one(name):
+    zoo = load_zoo()
+    tab = draw_tab(zoo)
+    strokes = [[616 * value for value in stroke] for stroke in DIGITS[3]]
+    it = {"strokes": strokes, "off": ["polarity"], "models": [name, name], "roll": 1}
+    answer = tab.reconstruct(it)["left"]
+    assert answer["beyond"]
+    json.dumps([answer, tab.posterior(it), tab.neighbours(it)], allow_nan=False)
 
 
 def test_the_brush_counts_only_where_its_width_is_kept(reconstruct):

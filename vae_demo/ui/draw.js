@@ -98,6 +98,7 @@ function rub(all, x, y, radius) {
 
 // Both models -------------------------------------------------------------------------------------
 const DIGITS = { squared_error: 4, reconstruction_nats: 1, kl_nats: 1 };
+const figure = (value, digits) => (value === undefined ? "–" : value > 9999 ? ">9999" : value.toFixed(digits));
 const untouched = () => SIDES.every((side) => !Object.keys(moved[side]).length);
 
 function request() {
@@ -136,7 +137,7 @@ function show(answer, asked) {
   }
   for (const cell of element.querySelectorAll("[data-number]")) {
     const [side, name] = cell.dataset.number.split(".");
-    cell.textContent = blank ? "" : (answer[side][name]?.toFixed(DIGITS[name]) ?? "–");
+    cell.textContent = blank ? "" : figure(answer[side][name], DIGITS[name]);
   }
   remember(blank ? null : answer, asked);
   // Other tabs take what was drawn, with the codes its own.
@@ -210,8 +211,8 @@ function remember(answer, asked) {
     svg.querySelector(".kl").setAttribute("d", area(([rest, kl]) => rest + kl));
     svg.querySelector(".rest").setAttribute("d", area(([rest]) => rest));
     const it = answer?.[side];
-    const whole = it?.kl_nats === undefined || asked.moved ? null : it.reconstruction_nats + it.kl_nats;
-    byId("elbo-" + side).textContent = answer === null ? "" : whole === null ? "–" : whole.toFixed(1);
+    const whole = it?.kl_nats === undefined || asked.moved ? undefined : it.reconstruction_nats + it.kl_nats;
+    byId("elbo-" + side).textContent = answer === null ? "" : figure(whole, 1);
   }
 }
 

@@ -32,6 +32,7 @@ EXAMPLES, DOODLES = HERE / "examples.json", HERE / "doodles.json"
 SIDES = ("left", "right")
 SAMPLES = 6  # draws from a posterior
 NEAREST = 5
+MAX_LOGVAR = 20.0  # what is far from any digit, a negative say, drives a VAE's beyond all numbers
 CANDIDATES = 12  # digits among which a hard one is looked for
 EXPORT_SCALE = 8
 
@@ -136,7 +137,8 @@ def moves(models: Pair, payload: Payload) -> tuple[Moves, Moves]:
 
 def encoding(model: ZooModel, x: Tensor) -> Encoding:
     if model.variational:
-        return Encoding(*model.variational.posterior(x))
+        mean, logvar = model.variational.posterior(x)
+        return Encoding(mean, logvar.clamp(max=MAX_LOGVAR))
     return Encoding(model.coder.encode(x), None)
 
 
