@@ -1,16 +1,34 @@
 """python -m benchmarks.live_drawing: one step of live drawing, on the server and in the browser.
 
 Server: everything between request and answer (render, encode, decode, numbers, packing) over the
-bare forward passes of both models, alternated in one run. Browser: from the dispatch of a pointer
-move to the first animation frame in which both rebuilt pictures have changed, in Chromium.
+bare forward passes of both models, alternated in one run. Browser, in Chromium: from the dispatch
+of a pointer move on the canvas to the first animation frame in which every output canvas has
+changed.
+
+The browser's part measures any page that way, in turn with this one, digit by digit:
+
+    python -m benchmarks.live_drawing --url http://127.0.0.1:8000/ \\
+        --canvas "#draw canvas" --output "#result canvas" --clear "#clear"
+
+    --canvas, --output   CSS selectors: what is drawn on; what must change (all that match)
+    --clear              what to click between digits, if anything
+    --ready              what must be there before the first digit (default: the outputs)
+    --pointer touch      fingers instead of a mouse
+
+Each move is one PointerEvent with, for pages that know no other, the MouseEvent or TouchEvent that
+browsers send beside it. Moves that change nothing within two seconds are counted apart.
 """
 
 import argparse
+import itertools
 import json
 import shutil
 import statistics
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,39 +36,62 @@ from vae_demo.ui.app import build_app, launch_options
 from vae_demo.ui.draw import EXAMPLES, draw_tab
 from vae_demo.zoo import load_zoo
 
-# Waits for the first animation frame whose output differs, then notes the time since the dispatch.
-MOVE = """
-([x, y]) => new Promise((resolve) => {
-  const canvas = document.querySelector('[data-testid=draw-canvas]');
-  const outputs = ['left', 'right'].map(
-    (side) => document.querySelector(`[data-testid=rebuilt-${side}]`));
-  const look = () => outputs.map((c) => c.getContext('2d').getImageData(0, 0, 28, 28).data.join());
-  const box = canvas.getBoundingClientRect();
-  const before = look();
-  const started = performance.now();
-  canvas.dispatchEvent(new PointerEvent('pointermove', { pointerId: 1, bubbles: true,
-    clientX: box.left + x * box.width, clientY: box.top + y * box.height }));
-  const frame = () => {
-    if (look().every((now, i) => now !== before[i])) resolve(performance.now() - started);
-    else if (performance.now() - started > 2000) resolve(null);
-    else requestAnimationFrame(frame);
+# What a pointer does, at x, y in shares of the canvas.
+POINTER = """
+({ canvas, output, touch }) => {
+  const target = document.querySelector(canvas);
+  target.setPointerCapture = () => {};  // there is no such pointer
+  const outputs = [...document.querySelectorAll(output)];
+  const scratch = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const look = () => outputs.map((one) => {
+    scratch.canvas.width = one.width;
+    scratch.canvas.height = one.height;
+    scratch.drawImage(one, 0, 0);
+    return scratch.getImageData(0, 0, one.width, one.height).data.join();
+  });
+  const send = (kind, [x, y]) => {
+    const box = target.getBoundingClientRect();
+    const place = { bubbles: true, cancelable: true, composed: true, view: window,
+      clientX: box.left + x * box.width, clientY: box.top + y * box.height };
+    const held = kind === 'up' ? 0 : 1;
+    target.dispatchEvent(new PointerEvent('pointer' + kind, { ...place, pointerId: 1, buttons: held,
+      isPrimary: true, button: kind === 'move' ? -1 : 0, pointerType: touch ? 'touch' : 'mouse' }));
+    if (!touch) target.dispatchEvent(new MouseEvent('mouse' + kind, { ...place, buttons: held }));
+    else {
+      const touches = held ? [new Touch({ identifier: 1, target, ...place })] : [];
+      const name = { down: 'touchstart', move: 'touchmove', up: 'touchend' }[kind];
+      target.dispatchEvent(new TouchEvent(name, { bubbles: true, cancelable: true, touches,
+        targetTouches: touches, changedTouches: touches }));
+    }
   };
-  requestAnimationFrame(frame);
-})
-"""
-DOWN = """
-([x, y]) => {
-  const canvas = document.querySelector('[data-testid=draw-canvas]');
-  canvas.setPointerCapture = () => {};  // there is no such pointer
-  const box = canvas.getBoundingClientRect();
-  canvas.dispatchEvent(new PointerEvent('pointerdown', { pointerId: 1, bubbles: true, button: 0,
-    clientX: box.left + x * box.width, clientY: box.top + y * box.height }));
+  const move = (to) => new Promise((resolve) => {
+    const before = look();
+    const began = performance.now();
+    send('move', to);
+    const frame = () => {
+      if (look().every((now, i) => now !== before[i])) resolve(performance.now() - began);
+      else if (performance.now() - began > 2000) resolve(null);
+      else requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  });
+  window.benchmark = { send, move };
 }
 """
-UP = """
-() => document.querySelector('[data-testid=draw-canvas]').dispatchEvent(
-  new PointerEvent('pointerup', { pointerId: 1, bubbles: true }))
-"""
+
+
+@dataclass
+class Target:
+    """A page to draw on, and how long its answers took."""
+
+    name: str
+    url: str
+    canvas: str
+    output: str
+    clear: str | None
+    ready: str
+    times_ms: list[float] = field(default_factory=list)
+    missed: int = 0
 
 
 def milliseconds(values: list[float]) -> str:
@@ -84,49 +125,87 @@ def server_step(rounds: int) -> None:
     print(f"server, bare forward pass: {milliseconds(bare)}; ratio {ratio:.2f}")
 
 
-def browser_step(rounds: int) -> None:
+OURS = {
+    "canvas": "[data-testid=draw-canvas]",
+    "output": "[data-testid=rebuilt-left], [data-testid=rebuilt-right]",
+    "clear": "[data-testid=clear]",
+    "ready": "[data-testid=clear]:not([disabled])",  # the example has begun to draw itself
+}
+
+
+def browser_step(rounds: int, others: Sequence[Target], touch: bool) -> None:
     from playwright.sync_api import sync_playwright
 
     zoo = load_zoo()
     app = build_app(zoo)
     _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **launch_options(zoo))
+    targets = [Target("this page", url, **OURS), *others]
     examples = json.loads(Path(EXAMPLES).read_text())
-    times: list[float] = []
-    missed = 0
     with sync_playwright() as playwright:
         executable = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
-        page.goto(url)
-        page.wait_for_function("() => window.vaeDemo?.drawing")
-        while len(times) + missed < rounds:
-            for example in examples:
-                page.get_by_test_id("clear").click()
-                page.wait_for_function("() => window.vaeDemo.drawing === null")
-                points = list(zip(example[0][::2], example[0][1::2], strict=True))
-                page.evaluate(DOWN, points[0])
-                page.wait_for_function("() => window.vaeDemo.drawing")
-                for point in points[1:]:
-                    took = page.evaluate(MOVE, point)
-                    if took is None:
-                        missed += 1
-                    else:
-                        times.append(took)
-                page.evaluate(UP)
+        pages = []
+        for target in targets:
+            size = {"width": 1440, "height": 900}
+            page = browser.new_page(viewport=size, reduced_motion="reduce", has_touch=touch)
+            page.goto(target.url)
+            page.wait_for_selector(target.ready)
+            page.wait_for_timeout(1000)
+            options = {"canvas": target.canvas, "output": target.output, "touch": touch}
+            page.evaluate(POINTER, options)
+            pages.append(page)
+        for example in itertools.cycle(examples):
+            if all(len(target.times_ms) + target.missed >= rounds for target in targets):
+                break
+            for target, page in zip(targets, pages, strict=True):
+                page.bring_to_front()
+                draw(page, target, example[0])
         browser.close()
     app.close()
-    print(f"browser, move to pictures: {milliseconds(times)}; {missed} moves changed nothing")
+    for target in targets:
+        times = milliseconds(target.times_ms) if target.times_ms else "never"
+        print(f"{target.name}, move to pictures: {times}; {target.missed} moves changed nothing")
+
+
+def draw(page: Any, target: Target, stroke: Sequence[float]) -> None:
+    """One stroke, each of its moves timed."""
+    if target.clear and page.is_enabled(target.clear):
+        page.click(target.clear)
+        page.wait_for_timeout(300)
+    points = list(zip(stroke[::2], stroke[1::2], strict=True))
+    page.evaluate("at => window.benchmark.send('down', at)", points[0])
+    page.wait_for_timeout(300)
+    for point in points[1:]:
+        took = page.evaluate("at => window.benchmark.move(at)", point)
+        if took is None:
+            target.missed += 1
+        else:
+            target.times_ms.append(took)
+    page.evaluate("at => window.benchmark.send('up', at)", points[-1])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=400)
     parser.add_argument("--no-browser", action="store_true")
+    parser.add_argument("--pointer", choices=("mouse", "touch"), default="mouse")
+    parser.add_argument("--url", help="another page, measured in turn with this one")
+    parser.add_argument("--canvas", metavar="SELECTOR", help="what is drawn on there")
+    parser.add_argument("--output", metavar="SELECTOR", help="what must change there")
+    parser.add_argument("--clear", metavar="SELECTOR", help="what to click between digits there")
+    parser.add_argument("--ready", metavar="SELECTOR", help="what must be there before that")
     arguments = parser.parse_args()
+    others = []
+    if arguments.url:
+        if not (arguments.canvas and arguments.output):
+            parser.error("--url needs --canvas and --output")
+        ready = arguments.ready or arguments.output
+        url, canvas, output = arguments.url, arguments.canvas, arguments.output
+        others.append(Target(url, url, canvas, output, arguments.clear, ready))
     torch.set_num_threads(1)
     server_step(arguments.rounds)
     if not arguments.no_browser:
-        browser_step(arguments.rounds)
+        browser_step(arguments.rounds, others, arguments.pointer == "touch")
 
 
 if __name__ == "__main__":

@@ -322,3 +322,66 @@ def test_traversal_needs_one_code_and_a_row_of_values() -> None:
         latent.traversal(torch.zeros(1, 4), 0, [0.0])
     with pytest.raises(ValueError, match=r"and \(1, 1\)"):
         latent.traversal(torch.zeros(4), 0, torch.zeros(1, 1))
+
+
+# Walks and quantiles ------------------------------------------------------------------------------
+
+TIMES = torch.arange(24) / 24
+
+
+def roams(count: int, seed: int = 1, size: int = 4) -> tuple[Tensor, Tensor]:
+    start = latent.prior(count, size, seeded())
+    return start, latent.roam(start, TIMES, torch.Generator().manual_seed(seed))
+
+
+def test_a_roam_starts_at_its_start_and_comes_back() -> None:
+    start, path = roams(50)
+    assert path.shape == (24, 50, 4)
+    assert torch.equal(path[0], start)
+    again = latent.roam(start, torch.tensor([1.0, 1.25]), torch.Generator().manual_seed(1))
+    assert torch.allclose(again[0], start, atol=1e-4)
+    assert torch.allclose(again[1], path[6], atol=1e-4)
+
+
+def test_a_roam_is_standard_normal_at_every_time() -> None:
+    _, path = roams(20_000)
+    for z in path:
+        assert torch.allclose(z.mean(0), torch.zeros(4), atol=0.035)
+        assert torch.allclose(z.T.cov(), torch.eye(4), atol=0.05)
+    norms = path.norm(dim=2)
+    assert torch.allclose(norms.mean(1), norms[0].mean().expand(24), atol=0.03)
+    assert torch.allclose(norms.std(1), norms[0].std().expand(24), atol=0.03)
+
+
+def test_a_roam_forgets_its_start_and_moves_in_small_steps() -> None:
+    start, path = roams(20_000)
+    with_start = (path * start).mean((1, 2))
+    # The waves' own covariance over time: the mean of their cosines.
+    expected = torch.stack([(2 * math.pi * TIMES * h).cos() for h in (1, 2, 3)]).mean(0)
+    assert torch.allclose(with_start, expected, atol=0.02)
+    fine = latent.roam(start[:50], torch.arange(96) / 96, torch.Generator().manual_seed(1))
+    steps = fine.diff(dim=0).norm(dim=2) / start.shape[1] ** 0.5
+    assert steps.max() < 0.45  # a new draw would be √2 away
+    assert fine.diff(n=2, dim=0).norm(dim=2).max() < steps.max()
+
+
+def test_a_roam_is_seeded_and_each_row_walks_for_itself() -> None:
+    start, path = roams(50)
+    assert torch.equal(path, roams(50)[1])
+    assert not torch.allclose(path[5], roams(50, seed=2)[1][5])
+    few = latent.roam(start[:3], TIMES, torch.Generator().manual_seed(1))
+    assert torch.allclose(few, path[:, :3], atol=1e-6)
+
+
+@pytest.mark.parametrize(("start", "times"), [((3,), (2,)), ((2, 3), (2, 1)), ((2, 3), ())])
+def test_a_roam_needs_rows_and_times(start, times) -> None:
+    with pytest.raises(ValueError, match=r"expected .* got"):
+        latent.roam(torch.zeros(start), torch.zeros(times), seeded())
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 100])
+def test_quantiles_part_the_normal_evenly(count: int) -> None:
+    values = latent.quantiles(count)
+    assert torch.equal(values, values.sort().values)
+    expected = (torch.arange(count) + 0.5) / count
+    assert torch.allclose(torch.distributions.Normal(0.0, 1.0).cdf(values), expected, atol=1e-6)

@@ -15,6 +15,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 KEY = "vae_demo"
 GROUND, INK = (18, 22, 28), (250, 246, 236)  # the page's, see ui/page.js
+ADDED, MISSED = (236, 72, 162), (142, 214, 84)  # of a residual, as ui/draw.js has them
 PALETTE = [
     round(low + (high - low) * value / 255)
     for value in range(256)
@@ -22,6 +23,7 @@ PALETTE = [
 ]
 
 Grey = NDArray[np.uint8]
+Colour = NDArray[np.uint8]
 Recipe = dict[str, Any]
 
 
@@ -29,27 +31,44 @@ class RecipeError(ValueError):
     """A file holds no recipe; the message says why and what to do."""
 
 
-def tiles(pictures: Grey, columns: int, gap_px: int = 1) -> Grey:
-    """Lay pictures (N, H, W) out in rows of `columns`, a gap of ground between them: (H', W')."""
-    count, height, width = pictures.shape
+def tiles(pictures: Grey | Colour, columns: int, gap_px: int = 1) -> Grey | Colour:
+    """Lay pictures (N, H, W), or (N, H, W, 3) in colours, out in rows of `columns`, a gap of ground
+    between them: (H', W') or (H', W', 3)."""
+    count, height, width, *colours = pictures.shape
     rows = -(-count // columns)
-    sheet = np.zeros((rows * (height + gap_px) - gap_px, columns * (width + gap_px) - gap_px), "u1")
+    size = rows * (height + gap_px) - gap_px, columns * (width + gap_px) - gap_px
+    sheet = np.zeros((*size, *colours), "u1")
     for i, picture in enumerate(pictures):
         y, x = (i // columns) * (height + gap_px), (i % columns) * (width + gap_px)
         sheet[y : y + height, x : x + width] = picture
     return sheet
 
 
-def coloured(grey: Grey, scale: int) -> Image.Image:
-    """Grey (H, W) in the page's ink and ground, each pixel `scale` × `scale`."""
-    image = Image.fromarray(np.kron(grey, np.ones((scale, scale), "u1")))
-    image = image.convert("P")
-    image.putpalette(PALETTE)
+def in_colours(grey: Grey) -> Colour:
+    """Grey (…, H, W) in the page's ink and ground: (…, H, W, 3)."""
+    return np.array(PALETTE, "u1").reshape(256, 3)[grey]
+
+
+def residual(x_hat: Grey, x: Grey) -> Colour:
+    """What a model added to pictures x (…, H, W) and what it missed, in colours (…, H, W, 3), full
+    from a difference of one half on."""
+    difference = (x_hat.astype(np.float32) - x)[..., None] / 127.5
+    towards = np.where(difference > 0, ADDED, MISSED)
+    return np.rint(GROUND + (towards - np.array(GROUND)) * abs(difference).clip(max=1)).astype("u1")
+
+
+def coloured(picture: Grey | Colour, scale: int) -> Image.Image:
+    """Grey (H, W) in the page's ink and ground, or colours (H, W, 3) as they are; each pixel
+    `scale` × `scale`."""
+    image = Image.fromarray(picture.repeat(scale, 0).repeat(scale, 1))
+    if picture.ndim == 2:
+        image = image.convert("P")
+        image.putpalette(PALETTE)
     return image
 
 
-def png(grey: Grey, recipe: Recipe, scale: int = 4) -> bytes:
-    """A PNG of a picture (H, W), its recipe inside."""
+def png(grey: Grey | Colour, recipe: Recipe, scale: int = 4) -> bytes:
+    """A PNG of a picture, grey (H, W) or in colours (H, W, 3), its recipe inside."""
     inside = PngImagePlugin.PngInfo()
     inside.add_itxt(KEY, json.dumps(recipe, ensure_ascii=False, sort_keys=True))
     buffer = io.BytesIO()

@@ -174,6 +174,51 @@ def in_component(mixture: Mixture, noise: Tensor, chosen: Tensor) -> Tensor:
     return mixture.means[chosen] + (mixture.choleskys[chosen] @ noise[..., None])[..., 0]
 
 
+HARMONICS = 3  # of a roam: one is a circle, many are a jitter
+
+
+def roam(start: Tensor, times: Tensor, generator: torch.Generator) -> Tensor:
+    """Smooth random walks in closed loops: at every time, draws from N(0, I), if `start` is one.
+
+    A sum of a few random waves is a stationary Gaussian process. These are drawn, then bent to
+    pass through the start, as one conditions a Gaussian (Matheron's rule).
+
+    Args:
+        start: (N, Z), where the walks are at time 0.
+        times: (T,), in rounds: 1 is the start again.
+        generator: on the CPU; one seed, one walk for each row, however many there are.
+
+    Returns:
+        (T, N, Z); at time 0 the start, exactly.
+
+    Raises:
+        ValueError: start or times are not of these shapes.
+    """
+    if start.ndim != 2 or times.ndim != 1:
+        raise ValueError(
+            f"expected start (N, Z) and times (T,), got {tuple(start.shape)} and "
+            f"{tuple(times.shape)}"
+        )
+    count, size = start.shape
+    waves = prior(count, 2 * HARMONICS * size, generator).view(count, 2, HARMONICS, size)
+    cosines, sines = waves[:, 0], waves[:, 1]
+    weight = HARMONICS**-0.5
+    cosines = cosines + weight * (start - weight * cosines.sum(1))[:, None]
+    angles = 2 * math.pi * times[:, None] * torch.arange(1, HARMONICS + 1)
+    path = weight * (
+        torch.einsum("th,nhz->tnz", angles.cos(), cosines)
+        + torch.einsum("th,nhz->tnz", angles.sin(), sines)
+    )
+    path[times == 0] = start
+    return path
+
+
+def quantiles(count: int) -> Tensor:
+    """The middles of `count` equally likely parts of N(0, 1), ascending: (count,), float32."""
+    shares = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    return torch.special.ndtri(shares).float()
+
+
 def lerp(a: Tensor, b: Tensor, steps: int) -> Tensor:
     """The straight line from a to b at even steps; its middle is nearer to 0 than its ends.
 

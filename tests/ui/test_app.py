@@ -175,12 +175,15 @@ VALUES = [
     "[[" + "0," * 60_001 + "0]]",
 ]
 KEYS = {
-    "draw": ["strokes", "picture", "digit"],
+    "draw": ["strokes", "picture", "digit", "point", "off", "brush", "moved", "roll", "file"],
     "sample": ["count", "seed", "temperature"],
     "interpolate": ["steps", "path", "start", "end"],
     "map": ["strokes", "picture", "digit"],
 }
 GOOD = {
+    "digit": 3,
+    "roll": 1,
+    "file": "png",
     "count": 4,
     "seed": 1,
     "temperature": 1,
@@ -256,7 +259,7 @@ def test_visitors_do_not_see_each_other(
     strokes = [[10, 10, 10 + i, 60, 50 - i, 90 - 2 * i] for i in range(16)]
     pens = [np.reshape(stroke, (-1, 2)) for stroke in strokes]
     with torch.inference_mode():
-        expected = [rebuild(fake_zoo, render_strokes([pen])[None]) for pen in pens]
+        expected = [rebuild(fake_zoo.pair(), render_strokes([pen])[None], fake_zoo) for pen in pens]
 
     def visitor(number: int) -> list[Any]:
         payload = json.dumps({"strokes": [strokes[number]]})

@@ -19,11 +19,20 @@ import torch
 from torch import Tensor
 
 from vae_demo import exports
-from vae_demo.images import ImageError, open_image, preprocess, render_strokes, to_uint8
+from vae_demo.images import (
+    ImageError,
+    Normalisation,
+    open_image,
+    preprocess,
+    render_strokes,
+    to_uint8,
+)
 from vae_demo.zoo import TWINS, Zoo, ZooModel
 
 HERE = Path(__file__).parent
 TAP = 20  # of the canvas' 616 units: a finger that taps draws a dot, not a full-size blob
+BOARD, BRUSH = 616, 40  # sides of the canvas and of its usual pen, in those units
+BRUSHES = (8, 120)
 log = logging.getLogger(__name__)
 
 Payload = dict[str, Any]
@@ -120,7 +129,8 @@ def picture(payload: Payload, zoo: Zoo) -> Tensor:
     """The picture x (1, 1, 28, 28) that a request is about.
 
     It comes as pen strokes, `{"strokes": [[x0, y0, x1, y1, …], …]}`; as an uploaded file,
-    `{"picture": base64}`; or as a digit of the encoded dataset, `{"digit": index}`.
+    `{"picture": base64}`; or as a digit of the encoded dataset, `{"digit": index}`. Strokes may
+    name their pen, `"brush"`, and both they and files what of MNIST's rule is left out, `"off"`.
 
     Raises:
         RequestError, ImageError: none of these, or not readable.
@@ -128,16 +138,27 @@ def picture(payload: Payload, zoo: Zoo) -> Tensor:
     if isinstance(strokes := payload.get("strokes"), list):
         try:
             pens = [np.asarray(s, dtype=np.float64).reshape(-1, 2) for s in strokes]
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             raise RequestError("error.request") from None
-        return render_strokes(pens, least_extent=TAP)[None]
+        brush = number({"brush": BRUSH, **payload}, "brush", *BRUSHES)
+        return render_strokes(
+            pens, least_extent=TAP, normalisation=normalisation(payload), board=BOARD, pen=brush
+        )[None]
     if isinstance(file := payload.get("picture"), str):
         try:
             content = base64.b64decode(file, validate=True)
         except binascii.Error:
             raise RequestError("error.request") from None
-        return preprocess(open_image(content))[None]
+        return preprocess(open_image(content), normalisation(payload))[None]
     return zoo.digit(whole(payload, "digit", 0, len(zoo.digits.labels) - 1))
+
+
+def normalisation(payload: Payload) -> Normalisation:
+    """What of MNIST's rule a request applies: all but the parts named in `{"off": ["crop", …]}`."""
+    off = payload.get("off", [])
+    if not isinstance(off, list) or any(part not in Normalisation._fields for part in off):
+        raise RequestError("error.request")
+    return Normalisation(*(part not in off for part in Normalisation._fields))
 
 
 # What the page receives ---------------------------------------------------------------------------

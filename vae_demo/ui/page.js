@@ -134,6 +134,41 @@ window.vaeDemo = (() => {
     return strokes;
   }
 
+  // Points of code space, in an address -------------------------------------------------------------
+  // As points.py names them: digit-1234, noise-<seed>-<index>-<temperature>, mean-7 (of a class),
+  // sketch-<strokes>, else JSON. Null for what stays in the browser: files, and what is still any.
+  const classMean = (digit) => ({ sampler: "classes", class: digit, seed: 0, index: 0, temperature: 0 });
+  const isMean = ({ sampler, temperature, class: label }) => sampler === "classes" && temperature === 0 && label != null;
+  function packPoint(point) {
+    const { digit, strokes, codes, index, seed, temperature } = point;
+    if (digit !== undefined) return "digit-" + digit;
+    if (strokes) return strokes.length ? "sketch-" + packStrokes(strokes) : null;
+    if (codes) return JSON.stringify({ codes });
+    if (index === undefined) return null;
+    if (isMean(point)) return "mean-" + point.class;
+    return (point.sampler ?? "prior") === "prior" ? ["noise", seed, index, temperature].join("-") : JSON.stringify(point);
+  }
+  // Null for what is no point, or none of the models that are compared.
+  function unpackPoint(written) {
+    const [what, ...parts] = (written ?? "").split("-");
+    const [first, index, temperature] = parts.map((part) => (part === "" ? NaN : Number(part)));
+    const whole = (number, high) => Number.isInteger(number) && number >= 0 && number <= high;
+    const drawable = (seed, i, warmth) => whole(seed, 2 ** 31 - 1) && whole(i, 99) && warmth >= 0 && warmth <= 2;
+    if (what === "digit") return whole(first, 9999) ? { digit: first } : null;
+    if (what === "mean") return whole(first, 9) ? classMean(first) : null;
+    if (what === "noise") return drawable(first, index, temperature) ? { seed: first, index, temperature } : null;
+    if (what === "sketch") {
+      const strokes = unpackStrokes(written.slice(7));
+      return strokes && { strokes };
+    }
+    try {
+      const point = JSON.parse(written);
+      if (point.codes?.every((code, i) => code.length === latentSize(models[i]) && code.every(Number.isFinite))) return { codes: point.codes };
+      if (point.sampler && drawable(point.seed, point.index, point.temperature)) return point;
+    } catch { /* no point, then */ }
+    return null;
+  }
+
   // A file the server made, for the visitor to keep: {name, file: base64}.
   function keep({ name, file }, type = "") {
     const link = document.createElement("a");
@@ -141,6 +176,101 @@ window.vaeDemo = (() => {
     link.download = name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  }
+
+  // Films -----------------------------------------------------------------------------------------
+  // MP4 where the browser can write it, else WebM; null where it cannot film.
+  let filmFormat = [
+    ["video/mp4;codecs=avc1.42E01E", "MP4"], ["video/mp4;codecs=vp9", "MP4"], ["video/mp4", "MP4"],
+    ["video/webm;codecs=vp9", "WebM"], ["video/webm", "WebM"],
+  ].map(([type, name]) => ({ type, name })).find(({ type }) => window.MediaRecorder?.isTypeSupported(type)) ?? null;
+  const H264 = { codec: "avc1.42E01E", bitrate: 4_000_000, framerate: 25, avc: { format: "avc" } };
+  window.VideoEncoder?.isConfigSupported({ ...H264, width: 704, height: 224 }).then(({ supported }) => {
+    if (supported) filmFormat = { type: "video/mp4", name: "MP4", exact: true };
+  }, () => { /* then in real time */ });
+
+  // Film a canvas for so many ms: paint(ms since the beginning) draws on it, progress is told the
+  // share that is done. A blob; null when the signal stopped it or nothing was filmed.
+  const record = (...film) => (filmFormat.exact ? encode : watch)(...film);
+
+  // Picture by picture, as fast as the browser encodes.
+  async function encode(canvas, paint, duration, signal, progress) {
+    const FRAME = 40, count = Math.round(duration / FRAME), samples = [], { width, height } = canvas;
+    let description = null, failed = false;
+    const encoder = new VideoEncoder({
+      output: (chunk, { decoderConfig } = {}) => {
+        const data = new Uint8Array(chunk.byteLength);
+        chunk.copyTo(data);
+        samples.push({ data, key: chunk.type === "key" });
+        description ??= decoderConfig?.description && new Uint8Array(decoderConfig.description);
+      },
+      error: () => { failed = true; },
+    });
+    encoder.configure({ ...H264, width, height });
+    for (let i = 0; i < count && !signal.aborted && !failed; i++) {
+      paint(i * FRAME);
+      const frame = new VideoFrame(canvas, { timestamp: i * FRAME * 1000, duration: FRAME * 1000 });
+      encoder.encode(frame, { keyFrame: i % 50 === 0 });
+      frame.close();
+      progress(i / count);
+      do await new Promise((done) => setTimeout(done, 4)); while (encoder.encodeQueueSize > 4 && !failed);
+    }
+    if (!failed && !signal.aborted) await encoder.flush().catch(() => { failed = true; });
+    if (encoder.state !== "closed") encoder.close();
+    return signal.aborted || failed || !description ? null : mp4(samples, description, width, height, FRAME);
+  }
+
+  // The least of an MP4 (ISO/IEC 14496-12): one track of H.264 samples, all of one duration in ms.
+  function mp4(samples, description, width, height, frame) {
+    const u16 = (...numbers) => numbers.flatMap((n) => [(n >> 8) & 255, n & 255]);
+    const u32 = (...numbers) => numbers.flatMap((n) => u16(n >>> 16, n & 65535));
+    const letters = (word) => [...word].map((letter) => letter.charCodeAt(0));
+    const box = (name, ...parts) => [...u32(8 + parts.flat().length), ...letters(name), ...parts.flat()];
+    const zeros = (count) => Array(count).fill(0);
+    const matrix = u32(65536, 0, 0, 0, 65536, 0, 0, 0, 2 ** 30);
+    const count = samples.length, duration = count * frame, sizes = samples.map(({ data }) => data.length);
+    const keys = samples.flatMap(({ key }, i) => (key ? [i + 1] : []));
+    const type = box("ftyp", letters("isom"), u32(512), letters("isomiso2avc1mp41"));
+    const sample = box("avc1", zeros(6), u16(1), zeros(16), u16(width, height), u32(0x480000, 0x480000, 0), u16(1), zeros(32), u16(24, 65535), box("avcC", [...description]));
+    const table = box("stbl",
+      box("stsd", u32(0, 1), sample), box("stts", u32(0, 1, count, frame)), box("stss", u32(0, keys.length, ...keys)),
+      box("stsc", u32(0, 1, 1, count, 1)), box("stsz", u32(0, 0, count, ...sizes)), box("stco", u32(0, 1, type.length + 8)));
+    const media = box("mdia",
+      box("mdhd", u32(0, 0, 0, 1000, duration), u16(0x55c4, 0)), box("hdlr", u32(0, 0), letters("vide"), zeros(13)),
+      box("minf", box("vmhd", u32(1), zeros(8)), box("dinf", box("dref", u32(0, 1), box("url ", u32(1)))), table));
+    const movie = box("moov",
+      box("mvhd", u32(0, 0, 0, 1000, duration, 65536), u16(256), zeros(10), matrix, zeros(24), u32(2)),
+      box("trak", box("tkhd", u32(3, 0, 0, 1, 0, duration), zeros(16), matrix, u32(width << 16, height << 16)), media));
+    const length = sizes.reduce((sum, size) => sum + size, 8);
+    const parts = [type, [...u32(length), ...letters("mdat")], ...samples.map(({ data }) => data), movie];
+    return new Blob(parts.map((part) => Uint8Array.from(part)), { type: "video/mp4" });
+  }
+
+  // In real time, where pictures cannot be encoded one by one: outside https and localhost.
+  async function watch(canvas, paint, duration, signal, progress) {
+    const WARM_UP = 10_000; // ms that an encoder may take to begin; until then it drops pictures
+    paint(0);
+    const stream = canvas.captureStream(0), track = stream.getVideoTracks()[0], parts = [];
+    const recorder = new MediaRecorder(stream, { mimeType: filmFormat.type, videoBitsPerSecond: 4_000_000 });
+    const stopped = new Promise((done) => { recorder.onstop = recorder.onerror = done; });
+    recorder.ondataavailable = ({ data }) => parts.push(data);
+    const called = performance.now();
+    let begun = null;
+    recorder.onstart = () => { begun ??= performance.now(); };
+    recorder.start();
+    for (let time = 0; time < duration && !signal.aborted; ) {
+      paint(time);
+      track.requestFrame();
+      progress(time / duration);
+      await new Promise((done) => setTimeout(done, 33));
+      if (performance.now() - called > WARM_UP) begun ??= performance.now();
+      time = begun === null ? 0 : performance.now() - begun;
+    }
+    if (recorder.state !== "inactive") recorder.stop();
+    await stopped;
+    track.stop();
+    const film = new Blob(parts, { type: filmFormat.type });
+    return signal.aborted || !film.size ? null : film;
   }
 
   // Tabs ------------------------------------------------------------------------------------------
@@ -234,8 +364,9 @@ window.vaeDemo = (() => {
   return {
     config, on, send, text, translate, exhibit, speak, open, whenOpened, inAddress, query, theme,
     isDark, remembered, bytes, paint, crisp, live, complain, calm, GROUND, INK,
-    models, latentSize, compare, packStrokes, unpackStrokes, keep,
+    models, latentSize, compare, packStrokes, unpackStrokes, packPoint, unpackPoint, classMean, isMean, keep, record,
     drawing: null, // what is on the canvas now, as a request: {strokes} | {picture} | {digit} | null
+    get filmFormat() { return filmFormat; },
     get language() { return language; },
     get tab() { return tab; },
   };

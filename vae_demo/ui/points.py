@@ -119,8 +119,14 @@ def noise(spec: Payload, count: int) -> Tensor:
 def draws(model: ZooModel, spec: Payload, count: int) -> Tensor:
     """The first `count` codes (count, Z) of a model's sampler. All samplers and models are fed the
     same noise, so switching moves each tile and replaces none."""
-    z = noise(spec, count)[:, : model.coder.latent_size]
-    sampler = spec.get("sampler", "prior")
+    return placed(model, spec, noise(spec, count))
+
+
+def placed(model: ZooModel, spec: Payload, z: Tensor) -> Tensor:
+    """Noise z (…, N, 16) brought to where a model's sampler draws: (…, N, Z). What a tile draws
+    from, its class or component, hangs on its number and the seed alone."""
+    z = z[..., : model.coder.latent_size]
+    sampler, count = spec.get("sampler", "prior"), z.shape[-2]
     if sampler not in SAMPLERS:
         raise RequestError("error.request")
     if sampler == "prior":
