@@ -115,6 +115,8 @@ def load_zoo(
         CheckpointError: a checkpoint is missing or damaged.
         DataError: no MNIST in `root`.
     """
+    for name in (*TWINS, "judge"):  # names what is missing before anything is loaded
+        checkpoints.read_card(name, folder)
     judge = checkpoints.load("judge", folder, device)
     if not isinstance(judge, Judge):
         raise checkpoints.CheckpointError(

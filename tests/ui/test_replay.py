@@ -16,7 +16,9 @@ def written(fake_zoo):
 
 def test_the_tab_answers_the_very_request(fake_zoo, written, monkeypatch):
     asked = []
-    monkeypatch.setitem(replay.EXPORTS, "sample", lambda zoo, payload: asked.append(payload) or b"!")
+    monkeypatch.setitem(
+        replay.EXPORTS, "sample", lambda zoo, payload: asked.append(payload) or b"!"
+    )
     assert replay.replay(written, fake_zoo) == b"!"
     assert asked == [REQUEST]
 

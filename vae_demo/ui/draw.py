@@ -14,6 +14,7 @@ from vae_demo.images import to_uint8
 from vae_demo.losses import bernoulli_nats, kl_nats
 from vae_demo.ui.exhibit import (
     HERE,
+    SIDES,
     Payload,
     RequestError,
     exhibit,
@@ -29,7 +30,6 @@ from vae_demo.ui.points import MAX_CODE, MAX_SEED, Pair, digit_code, point
 from vae_demo.zoo import Zoo, ZooModel
 
 EXAMPLES, DOODLES = HERE / "examples.json", HERE / "doodles.json"
-SIDES = ("left", "right")
 SAMPLES = 6  # draws from a posterior
 NEAREST = 5
 MAX_LOGVAR = 20.0  # what is far from any digit, a negative say, drives a VAE's beyond all numbers

@@ -33,6 +33,7 @@ HERE = Path(__file__).parent
 TAP = 20  # of the canvas' 616 units: a finger that taps draws a dot, not a full-size blob
 BOARD, BRUSH = 616, 40  # sides of the canvas and of its usual pen, in those units
 BRUSHES = (8, 120)
+SIDES = ("left", "right")
 log = logging.getLogger(__name__)
 
 Payload = dict[str, Any]

@@ -23,6 +23,7 @@ from torch import Tensor
 from vae_demo import exports, latent, latent_map
 from vae_demo.images import to_uint8
 from vae_demo.ui.exhibit import (
+    SIDES,
     Payload,
     RequestError,
     exhibit,
@@ -47,7 +48,6 @@ DOTS = 1_500  # of a small map
 # a 0; arithmetic takes the middle of all 2s away and adds that of all 7s.
 START, END, THIRD, FOURTH = 1, 0, 4, 3
 PLUS, MINUS = 7, 2
-SIDES = ("left", "right")
 FRAME_MS = 40  # of a GIF
 
 
@@ -200,12 +200,8 @@ def added(x: Tensor, difference: Tensor, s: Tensor) -> Tensor:
 
 
 def located(model: ZooModel, z: Tensor) -> list[list[float]]:
-    """Places of codes z (B, Z) on a model's map; codes of one or two numbers are their own."""
-    size = model.coder.latent_size
-    if size <= 2:
-        places = np.pad(z.numpy(), ((0, 0), (0, 2 - size)))
-    else:
-        places = latent_map.locate(z, model.codes)
+    """Places of codes z (B, Z) on a model's map, for the page."""
+    places = latent_map.locate(z, model.codes)
     return [[round(float(value), 3) for value in place] for place in places]
 
 

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from vae_demo import latent_map
 from vae_demo.latent_map import Codes
-from vae_demo.ui.exhibit import Payload, exhibit, packed, pair, whole
+from vae_demo.ui.exhibit import SIDES, Payload, exhibit, packed, pair, whole
 from vae_demo.ui.points import Pair, digit_code, point
 from vae_demo.zoo import Zoo
 
 NEAREST = 5
-SIDES = ("left", "right")
 
 # Plotly's script comes with its Python package, so that no other host is asked for it.
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"

@@ -24,6 +24,7 @@ from vae_demo.images import to_uint8
 from vae_demo.latent_map import Codes
 from vae_demo.models import LATENT_SIZE
 from vae_demo.ui.exhibit import (
+    SIDES,
     Payload,
     RequestError,
     exhibit,
@@ -38,7 +39,6 @@ from vae_demo.ui.points import MAX_COUNT, Pair, draws, noise, placed, point
 from vae_demo.yardstick import SURE
 from vae_demo.zoo import Zoo, ZooModel
 
-SIDES = ("left", "right")
 FRAMES = 96  # of a walk, after which it is back at its start
 MAX_WALKERS = 49  # tiles that walk at once
 PICTURES = 100  # of a side in one answer of a walk
