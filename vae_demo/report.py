@@ -55,6 +55,10 @@ LONGER = (
     "Smaller batches, twice the hidden units, dense residual blocks, digits bent to the end: each "
     "helped, not enough; the encoder, not the decoder, falls short on digits it never saw."
 )
+PENS = (
+    "A VAE of 60 epochs in two stages, bending fading to nothing and coming back, reached 0.978 (and "
+    "the AE of 26 epochs 0.9855). Given up for twins of equal epochs from one command: 0.970, 0.987."
+)
 DREAMS = (
     "Nothing that trains the aggregate posterior towards N(0, I) was tried; a mixture fitted to "
     "the codes closes the gap instead."
@@ -81,7 +85,7 @@ GOALS = (
     Goal("map/ae/knn_accuracy", "≥", 0.95, NEIGHBOURS),
     Goal("map/vae/knn_accuracy", "≥", 0.95, NEIGHBOURS),
     Goal("models/ae/pen/least", "≥", 0.985, LONGER),
-    Goal("models/vae/pen/least", "≥", 0.975, LONGER),
+    Goal("models/vae/pen/least", "≥", 0.975, PENS),
 )
 
 
