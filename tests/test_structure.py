@@ -239,3 +239,10 @@ def test_nothing_is_left_to_do(files):
         if marker.search(line)
     ]
     assert left == []
+
+
+def test_each_test_id_is_on_the_page_once():
+    """But for the choosers of models, which page.js makes."""
+    html = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("vae_demo/ui/*.html"))
+    ids = re.findall(r'data-testid="([^"]+)"', html)
+    assert sorted(ids) == sorted(set(ids))

@@ -246,7 +246,7 @@ def test_a_saved_picture_carries_its_recipe(open_page: Open) -> None:
     draw(page, 7)
     strokes_are(page, len(DIGITS[7]))
     with page.expect_download() as download:
-        page.get_by_test_id("save").click()
+        page.get_by_test_id("draw-save").click()
     content = Path(download.value.path()).read_bytes()
     request = exports.read_recipe(content)["request"]
     assert request["strokes"] == page.evaluate("window.vaeDemo.drawing.strokes")
@@ -460,7 +460,7 @@ def test_an_address_may_hold_anything(open_page: Open, junk: str) -> None:
 def test_all_that_matters_is_seen_at_first_glance(open_page: Open, language: str) -> None:
     page = open_page(f"/?lang={language}")
     page.wait_for_function("() => window.vaeDemo.drawing !== null")
-    for test_id in ("draw-canvas", "seen", "example-9", "rule-polarity", "surprise", "save"):
+    for test_id in ("draw-canvas", "seen", "example-9", "rule-polarity", "surprise", "draw-save"):
         box = page.get_by_test_id(test_id).bounding_box()
         assert box["y"] + box["height"] <= 768, test_id
     for side in ("left", "right"):

@@ -415,7 +415,7 @@ def test_nonsense_in_the_address_opens_the_tab_as_usual(open_page: Open) -> None
 def saved(page: Any, name: str) -> tuple[str, bytes]:
     menu = page.locator("#interpolate .save")
     if menu.get_attribute("open") is None:
-        page.get_by_test_id("save").click()
+        page.get_by_test_id("interpolate-save").click()
     with page.expect_download(timeout=30_000) as download:
         page.get_by_test_id(name).click()
     return download.value.suggested_filename, Path(download.value.path()).read_bytes()
@@ -453,7 +453,7 @@ def test_the_browser_films_what_it_plays_and_can_be_stopped(open_page: Open) -> 
     page = open_still(open_page)
     kept = []
     page.on("download", lambda download: kept.append(download))
-    page.get_by_test_id("save").click()
+    page.get_by_test_id("interpolate-save").click()
     at_cancel = page.evaluate(
         """() => new Promise(done => {
           const part = name => document.querySelector(`[data-testid=${name}]`);
@@ -525,7 +525,7 @@ def test_no_mode_needs_scrolling_on_a_projector(open_page: Open, mode: str, lang
     )
     assert size[0] <= 1024
     assert size[1] <= 768
-    for test_id in ("start-kind", "between-left", "inset-right", "save"):
+    for test_id in ("start-kind", "between-left", "inset-right", "interpolate-save"):
         box = page.get_by_test_id(test_id).bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 1024

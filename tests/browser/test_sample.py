@@ -427,7 +427,7 @@ def test_a_saved_wall_is_the_one_on_show(open_page: Open, tmp_path: Path) -> Non
     page = open_page("/?tab=sample&lang=en&count=9&sampler=gaussian&order=confidence&only=unsure")
     numbers = {s: [one["n"] - 1 for one in readings(page, s)] for s in ("left", "right")}
     with page.expect_download() as download:
-        page.get_by_test_id("save").click()
+        page.get_by_test_id("sample-save").click()
     download.value.save_as(tmp_path / "wall.png")
     recipe = exports.read_recipe((tmp_path / "wall.png").read_bytes())
     assert recipe["tab"] == "sample"

@@ -65,7 +65,7 @@ function redraw() {
   $(".prompt").hidden = !empty();
   byId("undo").disabled = pages.length === 1;
   byId("redo").disabled = !undone.length;
-  byId("clear").disabled = byId("save").disabled = empty();
+  byId("clear").disabled = byId("draw-save").disabled = empty();
   for (const box of element.querySelectorAll(".rule input")) box.disabled = !drawn() && !page().picture;
 }
 
@@ -518,7 +518,7 @@ document.addEventListener("keydown", (event) => {
   else if (key === "e") useEraser(!eraser);
 });
 
-byId("save").addEventListener("click", async () => {
+byId("draw-save").addEventListener("click", async () => {
   const answer = await server.save({ ...request(), file: "png" }).catch(() => ({ error: "error.offline" }));
   vaeDemo.complain(element, answer.error);
   if (!answer.error) vaeDemo.keep(answer, "image/png");

@@ -565,7 +565,7 @@ function take(answer) {
   vaeDemo.complain(element, answer.error);
   if (!answer.error) vaeDemo.keep(answer);
 }
-test("save").addEventListener("click", async () => { if (data) take(await made("png")); });
+test("sample-save").addEventListener("click", async () => { if (data) take(await made("png")); });
 
 let filming = null; // a film takes a second or two; who does not want to wait drops it
 function film(next) {
