@@ -56,8 +56,8 @@ LONGER = (
     "helped, not enough; the encoder, not the decoder, falls short on digits it never saw."
 )
 PENS = (
-    "A VAE of 60 epochs in two stages, bending fading to nothing and coming back, reached 0.978 (and "
-    "the AE of 26 epochs 0.9855). Given up for twins of equal epochs from one command: 0.970, 0.987."
+    "A VAE of 60 epochs in two stages, its bending fading to nothing and coming back, reached "
+    "0.978. Given up for twins of equal epochs that one command trains."
 )
 DREAMS = (
     "Nothing that trains the aggregate posterior towards N(0, I) was tried; a mixture fitted to "
