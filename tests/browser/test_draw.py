@@ -20,9 +20,9 @@ DIGITS = json.loads(EXAMPLES.read_text())  # pen strokes of ten digits, in share
 
 def start_clear(page: Any) -> Any:
     """Stop the example that draws itself, and wait for the blank canvas."""
-    page.wait_for_function("() => window.vaeDemo.drawing !== null")
+    page.wait_for_function("() => window.vaeDemo?.drawing !== null")
     page.get_by_test_id("clear").click()
-    page.wait_for_function("() => window.vaeDemo.drawing === null")
+    page.wait_for_function("() => window.vaeDemo?.drawing === null")
     return page.get_by_test_id("draw-canvas").bounding_box()
 
 
@@ -44,7 +44,7 @@ def draw(page: Any, digit: int) -> None:
 
 def test_an_example_draws_itself_when_the_page_opens(open_page: Open) -> None:
     page = open_page()
-    page.wait_for_function("() => window.vaeDemo.drawing !== null")
+    page.wait_for_function("() => window.vaeDemo?.drawing !== null")
     assert not any(is_blank(pixels(page, name)) for name in PICTURES)
 
 
@@ -67,7 +67,7 @@ def test_a_drawn_digit_shows_its_numbers(open_page: Open) -> None:
     page = open_page()
     start_clear(page)
     draw(page, 4)
-    page.wait_for_function("() => window.vaeDemo.drawing?.strokes?.length === 2")
+    page.wait_for_function("() => window.vaeDemo?.drawing?.strokes?.length === 2")
     shown = page.eval_on_selector_all(
         "[data-number]", "cells => cells.map(c => [c.dataset.number, parseFloat(c.textContent)])"
     )
@@ -87,14 +87,14 @@ def test_undo_takes_back_one_stroke_and_clear_all(open_page: Open) -> None:
     start_clear(page)
     blank = pixels(page, "seen")
     draw(page, 4)
-    page.wait_for_function("() => window.vaeDemo.drawing?.strokes?.length === 2")
+    page.wait_for_function("() => window.vaeDemo?.drawing?.strokes?.length === 2")
     page.keyboard.press("Control+z")
-    page.wait_for_function("() => window.vaeDemo.drawing?.strokes?.length === 1")
+    page.wait_for_function("() => window.vaeDemo?.drawing?.strokes?.length === 1")
     page.get_by_test_id("clear").click()
-    page.wait_for_function("() => window.vaeDemo.drawing === null")
+    page.wait_for_function("() => window.vaeDemo?.drawing === null")
     assert pixels(page, "seen") == blank
     page.get_by_test_id("undo").click()
-    page.wait_for_function("() => window.vaeDemo.drawing?.strokes?.length === 1")
+    page.wait_for_function("() => window.vaeDemo?.drawing?.strokes?.length === 1")
 
 
 def test_a_finger_draws_and_the_page_does_not_scroll(open_page: Open) -> None:
@@ -111,7 +111,7 @@ def test_a_finger_draws_and_the_page_does_not_scroll(open_page: Open) -> None:
     send("touchStart", path[:1])
     for place in path[1:]:
         send("touchMove", [place])
-    page.wait_for_function("() => window.vaeDemo.drawing?.strokes?.[0]?.length > 10")
+    page.wait_for_function("() => window.vaeDemo?.drawing?.strokes?.[0]?.length > 10")
     send("touchEnd", [])
     assert page.evaluate("scrollY") == 0
     assert not is_blank(pixels(page, "rebuilt-right"))
@@ -121,7 +121,7 @@ def test_a_picture_is_read_and_a_wrong_file_keeps_the_drawing(open_page: Open) -
     page = open_page()
     start_clear(page)
     draw(page, 3)
-    page.wait_for_function("() => window.vaeDemo.drawing?.strokes?.length === 1")
+    page.wait_for_function("() => window.vaeDemo?.drawing?.strokes?.length === 1")
     drawn = wait_for_calm(page, "seen")
 
     page.get_by_test_id("upload").set_input_files(
@@ -157,7 +157,7 @@ def test_a_silent_server_loses_no_drawing(open_page: Open) -> None:
     page.unroute_all()
     page.get_by_test_id("clear").click()
     page.get_by_test_id("undo").click()
-    page.wait_for_function("() => window.vaeDemo.drawing?.strokes?.length === 1")
+    page.wait_for_function("() => window.vaeDemo?.drawing?.strokes?.length === 1")
     assert page.locator(".draw .complaint").is_hidden()
 
 
@@ -176,7 +176,7 @@ def drag(page: Any, test_id: str, *path: tuple[float, float]) -> None:
 
 
 def strokes_are(page: Any, count: int) -> None:
-    page.wait_for_function(f"() => (window.vaeDemo.drawing?.strokes ?? []).length === {count}")
+    page.wait_for_function(f"() => (window.vaeDemo?.drawing?.strokes ?? []).length === {count}")
 
 
 def test_the_eraser_cuts_strokes_and_redo_follows_undo(open_page: Open) -> None:
@@ -187,7 +187,7 @@ def test_the_eraser_cuts_strokes_and_redo_follows_undo(open_page: Open) -> None:
     page.keyboard.press("e")
     drag(page, "draw-canvas", (0.5, 0.3), (0.5, 0.7))
     strokes_are(page, 2)
-    left, right = page.evaluate("window.vaeDemo.drawing.strokes")
+    left, right = page.evaluate("window.vaeDemo?.drawing.strokes")
     assert max(left[::2]) < 308 - 30 < 308 + 30 < min(right[::2])
     for key, count in (
         ("Control+z", 1),
@@ -216,7 +216,7 @@ def test_the_models_see_another_pen_only_if_told_to(open_page: Open) -> None:
     seen, slate = wait_for_calm(page, "seen"), pixels(page, "draw-canvas")
     for _ in range(5):
         page.keyboard.press("]")
-    page.wait_for_function("() => window.vaeDemo.drawing.brush === 80")
+    page.wait_for_function("() => window.vaeDemo?.drawing.brush === 80")
     assert ink(pixels(page, "draw-canvas")) > 1.4 * ink(slate)
     assert wait_for_calm(page, "seen") == seen
     page.get_by_text("Pen", exact=True).click()
@@ -229,12 +229,12 @@ def test_the_models_see_another_pen_only_if_told_to(open_page: Open) -> None:
 
 def test_surprises_come_in_turn(open_page: Open) -> None:
     page = open_page(reduced_motion="reduce")
-    page.wait_for_function("() => window.vaeDemo.drawing !== null")
+    page.wait_for_function("() => window.vaeDemo?.drawing !== null")
     kinds = set()
     for _ in range(3):
-        before = page.evaluate("JSON.stringify(window.vaeDemo.drawing)")
+        before = page.evaluate("JSON.stringify(window.vaeDemo?.drawing)")
         page.get_by_test_id("surprise").click()
-        page.wait_for_function("it => JSON.stringify(window.vaeDemo.drawing) !== it", arg=before)
+        page.wait_for_function("it => JSON.stringify(window.vaeDemo?.drawing) !== it", arg=before)
         kinds.add(page.locator(".seen-side .note").inner_text().split(" no. ")[0])
         kinds.add("hard" if "hard" in page.locator(".seen-side .note").inner_text() else "")
     assert kinds >= {"Test digit", "hard", "No digit at all: they know nothing else"}
@@ -249,7 +249,7 @@ def test_a_saved_picture_carries_its_recipe(open_page: Open) -> None:
         page.get_by_test_id("draw-save").click()
     content = Path(download.value.path()).read_bytes()
     request = exports.read_recipe(content)["request"]
-    assert request["strokes"] == page.evaluate("window.vaeDemo.drawing.strokes")
+    assert request["strokes"] == page.evaluate("window.vaeDemo?.drawing.strokes")
     with Image.open(io.BytesIO(content)) as image:
         assert image.size == (8 * 86, 8 * 57)
 
@@ -314,7 +314,7 @@ def test_the_sparkline_grows_while_one_draws(open_page: Open) -> None:
     assert elbo == pytest.approx(rest + kl, abs=0.11)
     assert page.get_by_test_id("elbo-left").inner_text() == "–"
     page.get_by_test_id("clear").click()
-    page.wait_for_function("() => window.vaeDemo.drawing === null")
+    page.wait_for_function("() => window.vaeDemo?.drawing === null")
     assert not line.get_attribute("d")
 
 
@@ -331,10 +331,10 @@ def test_what_is_no_digit_is_at_the_far_end_of_the_meter(open_page: Open) -> Non
     for name, drawing in {"digit": DIGITS[3], "smiley": json.loads(DOODLES.read_text())[7]}.items():
         strokes = [[round(616 * value) for value in stroke] for stroke in drawing]
         packed[name] = page.evaluate("it => window.vaeDemo.packStrokes(it)", strokes)
-    page.goto(f"{page.url.split('?')[0]}?lang=en&strokes={packed['digit']}")
+    page = open_page(f"/?lang=en&strokes={packed['digit']}")
     strokes_are(page, 1)
     assert max(strangeness(page)) < 80
-    page.goto(f"{page.url.split('?')[0]}?lang=en&strokes={packed['smiley']}")
+    page = open_page(f"/?lang=en&strokes={packed['smiley']}")
     strokes_are(page, 4)
     assert min(strangeness(page)) > 95
 
@@ -344,7 +344,7 @@ def test_what_is_no_digit_is_at_the_far_end_of_the_meter(open_page: Open) -> Non
 
 def test_moving_a_number_moves_its_side_alone(open_page: Open) -> None:
     page = open_page("/?lang=en&digit=5")
-    page.wait_for_function("() => window.vaeDemo.drawing !== null")
+    page.wait_for_function("() => window.vaeDemo?.drawing !== null")
     before = {name: wait_for_calm(page, name) for name in PICTURES}
     bar = page.get_by_test_id("bars-right").get_by_role("slider").first
     value = float(bar.get_attribute("aria-valuenow"))
@@ -387,7 +387,7 @@ def test_the_nearest_digits_can_be_put_on_the_slate(open_page: Open) -> None:
     page.get_by_text("Rebuilt by VAE; 10,000 searched").wait_for()
     digit = int(near.nth(4).get_attribute("data-digit"))
     near.nth(4).click()
-    page.wait_for_function("it => window.vaeDemo.drawing?.digit === it", arg=digit)
+    page.wait_for_function("it => window.vaeDemo?.drawing?.digit === it", arg=digit)
     assert not is_blank(pixels(page, "draw-canvas"))
 
 
@@ -410,7 +410,7 @@ def test_a_sample_from_another_tab_shows_its_code(open_page: Open) -> None:
 
 def test_other_models_change_what_is_inside(open_page: Open) -> None:
     page = open_page("/?lang=en&digit=5&left=ae_2d&right=vae_2d")
-    page.wait_for_function("() => window.vaeDemo.drawing !== null")
+    page.wait_for_function("() => window.vaeDemo?.drawing !== null")
     for side in ("left", "right"):
         page.get_by_test_id(f"bars-{side}").get_by_role("slider").nth(1).wait_for()
         assert page.get_by_test_id(f"bars-{side}").get_by_role("slider").count() == 2
@@ -452,14 +452,14 @@ def test_an_address_holds_the_whole_state(open_page: Open) -> None:
 )
 def test_an_address_may_hold_anything(open_page: Open, junk: str) -> None:
     page = open_page(f"/?lang=en&{junk}")
-    page.wait_for_function("() => window.vaeDemo.drawing !== null")  # an example draws itself
+    page.wait_for_function("() => window.vaeDemo?.drawing !== null")  # an example draws itself
     assert page.locator(".draw .complaint").is_hidden()
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_all_that_matters_is_seen_at_first_glance(open_page: Open, language: str) -> None:
     page = open_page(f"/?lang={language}")
-    page.wait_for_function("() => window.vaeDemo.drawing !== null")
+    page.wait_for_function("() => window.vaeDemo?.drawing !== null")
     for test_id in ("draw-canvas", "seen", "example-9", "rule-polarity", "surprise", "draw-save"):
         box = page.get_by_test_id(test_id).bounding_box()
         assert box["y"] + box["height"] <= 768, test_id
@@ -473,7 +473,7 @@ def test_all_that_matters_is_seen_at_first_glance(open_page: Open, language: str
 def test_a_phone_shows_slate_and_both_answers_at_once(open_page: Open) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     page = open_page(**phone)
-    page.wait_for_function("() => window.vaeDemo.drawing !== null")
+    page.wait_for_function("() => window.vaeDemo?.drawing !== null")
     for test_id in ("draw-canvas", "seen", "undo", "meter-left", "meter-right"):
         box = page.get_by_test_id(test_id).bounding_box()
         assert box["y"] + box["height"] <= 844, test_id

@@ -336,6 +336,26 @@ def test_two_drawn_variants_make_a_direction(open_page: Open) -> None:
     page.wait_for_url("**plus=sketch-*minus=sketch-*")
 
 
+def test_my_digit_grows_thicker_by_the_difference_of_two_pens(open_page: Open) -> None:
+    page = open_still(open_page, "/?tab=interpolate&lang=en&mode=arithmetic")
+    before = row(page, "left")
+    draw(page, "start", SEVEN)
+    wait_until_other(page, "left", before)
+    page.wait_for_timeout(500)  # until what was drawn last is answered too
+    drawn = row(page, "left")
+    page.get_by_test_id("plus-kind").select_option("thick")
+    half = wait_until_other(page, "left", drawn)
+    page.get_by_test_id("minus-kind").select_option("thin")
+    after = wait_until_other(page, "left", half)
+    ink = [sum(map(int, picture.split(","))) for picture in after]
+    assert after[2] == drawn[2]  # strength 0 is the digit itself
+    assert ink[0] < ink[2] < ink[4]  # at −1 thinner, at 1 thicker
+    page.wait_for_url("**plus=pen110-*minus=pen36-*")
+    page.reload()
+    painted(page)
+    assert row(page, "left") == after
+
+
 # Points from elsewhere ----------------------------------------------------------------------------
 
 

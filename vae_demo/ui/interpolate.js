@@ -34,15 +34,18 @@ const pick = (name) => $("[data-testid=" + name + "-kind]");
 const another = (name) => $("[data-testid=" + name + "-another]");
 
 // Ends -------------------------------------------------------------------------------------------
-// A point of code space as the server names it, or "drawing": what is on the slate of Draw.
+// A point of code space as the server names it, or "drawing": what is on the slate of Draw; or that
+// digit, or the one drawn as the start, with a "thin" or a "thick" pen.
 const ends = {};
+const PENS = { thin: 36, thick: 110 };
 const classes = {}; // what digit an end shows, once the server has said so
 const random = () => Math.floor(Math.random() * 100000);
 const anyOf = (digit) => ({ class: digit, seed: random() });
 const anyPoint = () => ({ seed: random(), index: 0, temperature: 1 });
 
 function kind(end) {
-  if (end === "drawing") return end;
+  if (typeof end === "string") return end;
+  if (end.brush) return end.brush < PEN ? "thin" : "thick";
   if (end.strokes) return "sketch";
   if ("digit" in end || ("class" in end && !("index" in end))) return "digit";
   if (vaeDemo.isMean(end)) return "mean";
@@ -50,8 +53,10 @@ function kind(end) {
 }
 // What the server is asked for; null while there is nothing yet.
 function asPoint(end) {
-  if (end !== "drawing") return end.strokes?.length === 0 ? null : end;
-  const { strokes, picture, digit } = vaeDemo.drawing ?? {};
+  if (typeof end !== "string") return end.strokes?.length === 0 ? null : end;
+  const drawn = end !== "drawing" && ends.start.strokes?.length ? ends.start : vaeDemo.drawing;
+  const { strokes, picture, digit } = drawn ?? {};
+  if (end in PENS) return strokes ? { strokes, brush: PENS[end], off: ["width"] } : null;
   return strokes ? { strokes } : picture ? { picture } : digit === undefined ? null : { digit };
 }
 // Only what names a point: other tabs send more along.
@@ -404,7 +409,7 @@ function write() {
     const digit = what === "digit" ? (end.class ?? classes[name] ?? "") : "";
     pick(name).querySelector("[value=point]").hidden = what !== "point";
     pick(name).value = what === "digit" ? String(digit) : what === "mean" ? "mean-" + end.class : what;
-    const key = missing && what === "drawing" ? "nothing" : what === "digit" && !props.originals ? "rebuilt" : what;
+    const key = missing && typeof end === "string" ? "nothing" : what === "digit" && !props.originals ? "rebuilt" : what;
     const note = panel(name).querySelector(".note");
     note.textContent = vaeDemo.text("interpolate.note." + key, { digit: end.digit ?? "…", class: end.class });
     panel(name).classList.toggle("missing", missing);
@@ -412,7 +417,7 @@ function write() {
     panel(name).querySelector(".name").textContent = title;
     panel(name).setAttribute("aria-label", title);
     const label = vaeDemo.text({ drawing: "interpolate.draw", sketch: "interpolate.clear" }[what] ?? "interpolate.another");
-    Object.assign(another(name), { textContent: { drawing: "✎", sketch: "✕" }[what] ?? "↻", title: label, disabled: what === "mean" || what === "point" });
+    Object.assign(another(name), { textContent: { drawing: "✎", sketch: "✕" }[what] ?? "↻", title: label, disabled: ["mean", "point", "thin", "thick"].includes(what) });
     another(name).setAttribute("aria-label", label);
     redraw(name);
   }
@@ -446,7 +451,7 @@ function words() {
       return node;
     };
     const of = (key, prefix) => Array.from({ length: 10 }, (_, digit) => new Option(vaeDemo.text(key, { digit }), prefix + digit));
-    const others = ["sketch", "drawing", "noise", "point"].map((what) => new Option(vaeDemo.text("interpolate." + what), what));
+    const others = ["sketch", "drawing", "thin", "thick", "noise", "point"].map((what) => new Option(vaeDemo.text("interpolate." + what), what));
     const digits = group("interpolate.digits", of("interpolate.digit", "")), means = group("interpolate.means", of("interpolate.mean", "mean-"));
     pick(name).replaceChildren(...others, ...(name === "plus" || name === "minus" ? [means, digits] : [digits, means]));
   }
@@ -459,7 +464,7 @@ function words() {
 for (const name of ENDS) {
   pick(name).addEventListener("change", () => {
     const what = pick(name).value;
-    ends[name] = what === "drawing" ? what : what === "noise" ? anyPoint() : what === "sketch" ? { strokes: [] }
+    ends[name] = what === "drawing" || what in PENS ? what : what === "noise" ? anyPoint() : what === "sketch" ? { strokes: [] }
       : what.startsWith("mean-") ? vaeDemo.classMean(Number(what.slice(5))) : anyOf(Number(what));
     ask();
     if (what === "sketch") { redraw(name); panel(name).querySelector(".ink").focus(); }
@@ -480,7 +485,7 @@ for (const name of ["start", "end"])
     vaeDemo.open("interpolate");
   });
 vaeDemo.on("drawing", () => {
-  stale = MODES[mode].ends.some((name) => ends[name] === "drawing");
+  stale = MODES[mode].ends.some((name) => typeof ends[name] === "string");
 });
 vaeDemo.on("tab", (tab) => {
   if (tab === "interpolate" && stale) { stale = false; ask(); }

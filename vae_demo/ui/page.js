@@ -136,13 +136,13 @@ window.vaeDemo = (() => {
 
   // Points of code space, in an address -------------------------------------------------------------
   // As points.py names them: digit-1234, noise-<seed>-<index>-<temperature>, mean-7 (of a class),
-  // sketch-<strokes>, else JSON. Null for what stays in the browser: files, and what is still any.
+  // sketch-<strokes>, pen36-<strokes> of another thickness, else JSON. Null for what stays in the browser: files, and what is still any.
   const classMean = (digit) => ({ sampler: "classes", class: digit, seed: 0, index: 0, temperature: 0 });
   const isMean = ({ sampler, temperature, class: label }) => sampler === "classes" && temperature === 0 && label != null;
   function packPoint(point) {
-    const { digit, strokes, codes, index, seed, temperature } = point;
+    const { digit, strokes, brush, codes, index, seed, temperature } = point;
     if (digit !== undefined) return "digit-" + digit;
-    if (strokes) return strokes.length ? "sketch-" + packStrokes(strokes) : null;
+    if (strokes) return strokes.length ? (brush ? "pen" + brush : "sketch") + "-" + packStrokes(strokes) : null;
     if (codes) return JSON.stringify({ codes });
     if (index === undefined) return null;
     if (isMean(point)) return "mean-" + point.class;
@@ -157,9 +157,11 @@ window.vaeDemo = (() => {
     if (what === "digit") return whole(first, 9999) ? { digit: first } : null;
     if (what === "mean") return whole(first, 9) ? classMean(first) : null;
     if (what === "noise") return drawable(first, index, temperature) ? { seed: first, index, temperature } : null;
-    if (what === "sketch") {
-      const strokes = unpackStrokes(written.slice(7));
-      return strokes && { strokes };
+    const [pen, brush] = /^(?:sketch|pen(\d{1,3}))$/.exec(what) ?? [];
+    if (pen) {
+      const strokes = unpackStrokes(written.slice(pen.length + 1));
+      if (!brush) return strokes && { strokes };
+      return strokes && brush >= 8 && brush <= 120 ? { strokes, brush: Number(brush), off: ["width"] } : null;
     }
     try {
       const point = JSON.parse(written);
