@@ -156,12 +156,13 @@ def test_runs_side_by_side_keep_each_others_figures(folder, runs, monkeypatch):
     measure = evaluate.measure
 
     def meanwhile(name, *others):
-        if name == "ae":  # another run measures the other model while this one is at work
-            measured(folder, "vae_beta0.1")
+        if name == "ae":  # another run measures other models while this one is at work
+            keep(folder, "new", Autoencoder(2))
+            measured(folder, "vae_beta0.1", "new")
         return measure(name, *others)
 
     monkeypatch.setattr(evaluate, "measure", meanwhile)
-    assert measured(folder, "ae")["models"].keys() == {"ae", "vae_beta0.1"}
+    assert measured(folder, "ae")["models"].keys() == {"ae", "new", "vae_beta0.1"}
 
 
 def test_figures_of_other_weights_are_dropped(folder, runs):

@@ -336,7 +336,7 @@ def evaluate(
         data.DataError: no MNIST.
     """
     device = torch.device(device) if device else best_device()
-    cards = {name: checkpoints.read_card(name, folder) for name in checkpoints.available(folder)}
+    cards = read_cards(folder)
     judge = checkpoints.load("judge", folder, device)
     if not isinstance(judge, Judge):
         raise CheckpointError(f"judge in {folder} is a {type(judge).__name__}: it reads nothing.")
@@ -370,12 +370,17 @@ def evaluate(
     beside = shipped_samplers(folder)
     for name in names:
         measured = measure(name, folder, yardstick, report["reference"], beside.get(name))
-        # Another run beside this one may have measured others meanwhile.
+        # Another run beside this one may have measured others meanwhile, and a third trained them.
+        cards = read_cards(folder)
         entries |= still_true(comparable_report(folder, report), cards) | {name: measured}
         write_report(folder, report | {"models": dict(sorted(entries.items()))})
     if not names:
         write_report(folder, report | {"models": dict(sorted(entries.items()))})
     return read_report(folder)
+
+
+def read_cards(folder: Path) -> dict[str, dict[str, Any]]:
+    return {name: checkpoints.read_card(name, folder) for name in checkpoints.available(folder)}
 
 
 def shipped_samplers(folder: Path) -> dict[str, Samplers]:
