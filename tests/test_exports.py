@@ -41,6 +41,7 @@ def test_every_form_gives_the_recipe_back():
             exports.png(GREY, recipe),
             exports.gif([GREY, GREY[::-1]], recipe),
             json.dumps(recipe).encode(),
+            b"\0\0\0\x20ftypisom vae_demo {} free" + f"vae_demo {json.dumps(recipe)}".encode(),
         ):
             assert exports.read_recipe(content) == recipe
 

@@ -1,7 +1,8 @@
 """Pictures and films that leave the page, each with the recipe that makes it again, bit for bit.
 
 A recipe is a dictionary: which tab, the request it answered, the digests of both models' weights.
-In a PNG it is a text chunk, in a GIF a comment, both named or beginning with `KEY`.
+In a PNG it is a text chunk, in a GIF a comment, in an MP4 (which the browser makes) a last box, all
+named or beginning with `KEY`.
 """
 
 import io
@@ -98,7 +99,7 @@ def gif(frames: Sequence[Grey], recipe: Recipe, frame_ms: int = 40, scale: int =
 
 
 def read_recipe(content: bytes) -> Recipe:
-    """The recipe in a PNG, a GIF or a JSON file.
+    """The recipe in a PNG, a GIF, an MP4 or a JSON file.
 
     Raises:
         RecipeError: there is none.
@@ -109,6 +110,8 @@ def read_recipe(content: bytes) -> Recipe:
             comment = comment.decode() if isinstance(comment, bytes) else str(comment)
             text = image.info.get(KEY) or comment.removeprefix(KEY)
     except UnidentifiedImageError:
+        if content[4:8] == b"ftyp":  # an MP4, the recipe in its last box
+            content = content.rpartition(f"{KEY} ".encode())[2]
         text = content.decode(errors="replace")
     except (OSError, ValueError, SyntaxError) as error:
         raise RecipeError(f"This picture cannot be read ({error}).") from error

@@ -495,6 +495,9 @@ def test_the_browser_films_what_it_plays_and_can_be_stopped(open_page: Open) -> 
     name, content = saved(page, "save-video")
     assert name == "interpolate-way.mp4"
     assert content[4:8] == b"ftyp"
+    inside = exports.read_recipe(content)
+    assert inside["tab"] == "interpolate"
+    assert inside["request"]["start"] == {"digit": 1}
     about = page.evaluate(
         """async ([content, type]) => {
           const film = document.createElement('video');

@@ -1,5 +1,7 @@
 """A recipe is followed exactly, or refused with a reason."""
 
+import json
+
 import pytest
 
 from vae_demo.exports import RecipeError, read_recipe
@@ -40,6 +42,15 @@ def test_a_recipe_names_both_models_weights(fake_zoo, written):
 def test_what_cannot_be_followed_is_refused(fake_zoo, written, change, reason):
     with pytest.raises(RecipeError, match=reason):
         replay.replay(written | change, fake_zoo)
+
+
+def test_a_recipe_alone_needs_a_place_to_go(tmp_path, monkeypatch, capsys, written):
+    file = tmp_path / "recipe.json"
+    file.write_text(json.dumps(written))
+    monkeypatch.setattr("sys.argv", ["replay", str(file)])
+    with pytest.raises(SystemExit):
+        replay.main()
+    assert "--out" in capsys.readouterr().err
 
 
 def test_the_command_says_what_it_lacks(tmp_path, monkeypatch):

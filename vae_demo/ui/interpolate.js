@@ -650,11 +650,15 @@ async function record() {
   recording = new AbortController();
   filming();
   const { signal } = recording;
+  const { recipe } = await server.save({ ...asked, file: "json" }).catch(() => ({}));
   const blob = await vaeDemo.record(large, paint, ROUND, signal, (share) => { $("progress").value = share; });
   if (!blob && !signal.aborted) vaeDemo.complain(element, "interpolate.video.failed");
   recording = null;
   filming();
-  if (blob) vaeDemo.keep({ name: name + "." + /\w+$/.exec(blob.type.split(";")[0])[0], file: blob }, blob.type);
+  if (!blob) return;
+  const [type] = blob.type.split(";");
+  const parts = type === "video/mp4" && recipe ? [blob, vaeDemo.mp4Box("free", "vae_demo " + JSON.stringify(recipe))] : [blob];
+  vaeDemo.keep({ name: name + "." + /\w+$/.exec(type)[0], file: new Blob(parts) }, blob.type);
 }
 function filming() {
   $("[data-testid=cancel]").disabled = recording === null;

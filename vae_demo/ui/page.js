@@ -248,6 +248,13 @@ window.vaeDemo = (() => {
     return new Blob(parts.map((part) => Uint8Array.from(part)), { type: "video/mp4" });
   }
 
+  // A box of text, for the end of an MP4: players pass it over, `exports.read_recipe` reads it.
+  function mp4Box(name, text) {
+    const content = new TextEncoder().encode("0000" + name + text);
+    new DataView(content.buffer).setUint32(0, content.length);
+    return content;
+  }
+
   // In real time, where pictures cannot be encoded one by one: outside https and localhost.
   async function watch(canvas, paint, duration, signal, progress) {
     const WARM_UP = 10_000; // ms that an encoder may take to begin; until then it drops pictures
@@ -366,7 +373,7 @@ window.vaeDemo = (() => {
   return {
     config, on, send, text, translate, exhibit, speak, open, whenOpened, inAddress, query, theme,
     isDark, remembered, bytes, paint, crisp, live, complain, calm, GROUND, INK,
-    models, latentSize, compare, packStrokes, unpackStrokes, packPoint, unpackPoint, classMean, isMean, keep, record,
+    models, latentSize, compare, packStrokes, unpackStrokes, packPoint, unpackPoint, classMean, isMean, keep, record, mp4Box,
     drawing: null, // what is on the canvas now, as a request: {strokes} | {picture} | {digit} | null
     get filmFormat() { return filmFormat; },
     get language() { return language; },

@@ -3,7 +3,8 @@
     python -m vae_demo.ui.replay interpolate-2-7.gif             says whether it is the same
     python -m vae_demo.ui.replay recipe.json --out again.png     writes it
 
-The same weights on the same kind of processor give the same bytes.
+A film in MP4 is encoded by the browser; its frames come again, as a GIF. The same weights on the
+same kind of processor give the same bytes.
 """
 
 import argparse
@@ -65,6 +66,8 @@ def main() -> None:
     try:
         content = arguments.file.read_bytes()
         recipe = exports.read_recipe(content)
+        if not arguments.out and not content.startswith((b"\x89PNG", b"GIF8")):
+            parser.error("only a PNG or a GIF can be compared: say with --out where to write it")
         again = replay(recipe, load_zoo(arguments.checkpoints, root=arguments.data))
     except (OSError, exports.RecipeError, checkpoints.CheckpointError, DataError) as error:
         sys.exit(str(error))
