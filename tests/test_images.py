@@ -437,13 +437,6 @@ def test_png_and_bytes_keep_the_pixels():
     assert read.shape == (84, 84) and np.array_equal(read[1::3, 2::3], images.to_uint8(x)[0])
 
 
-def test_tiles_lie_row_after_row():
-    x = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 1, 28, 28)
-    tiled = images.tile(x, columns=3)
-    assert tiled.shape == (1, 56, 84)
-    assert tiled[0, ::28, ::28].tolist() == [[0, 1, 2], [3, 4, 0]]
-
-
 # Real digits
 
 

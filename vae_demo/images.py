@@ -603,12 +603,3 @@ def png(x: Tensor, scale: int = 1) -> bytes:
     file = io.BytesIO()
     Image.fromarray(grey).save(file, "PNG")
     return file.getvalue()
-
-
-def tile(x: Tensor, columns: int) -> Tensor:
-    """Pictures (N, 1, H, W) side by side, row after row: (1, rows · H, columns · W)."""
-    count, _, height, width = x.shape
-    rows = -(-count // columns)
-    frame = x.new_zeros(rows * columns, height, width)
-    frame[:count] = x[:, 0]
-    return frame.view(rows, columns, height, width).transpose(1, 2).reshape(1, rows * height, -1)
