@@ -32,11 +32,11 @@ def test_clicks_and_arrow_keys_switch_tabs(open_page: Open) -> None:
 
 def test_no_korean_page_has_english_left(open_page: Open) -> None:
     """Every word that differs between the tables is gone after the switch, and comes back."""
-    page = open_page("/?lang=en")
+    page = open_page("/?lang=en", reduced_motion="reduce")  # nothing plays, so words stay
     for tab in TABS:
         page.locator(f"#tab-{tab}").click()
         page.locator(f"#{tab} .exhibit").wait_for()
-    english = set(all_texts(page))
+    english = set(texts_at_rest(page))
     page.get_by_test_id("language").select_option("ko")
     assert page.evaluate("document.documentElement.lang") == "ko"
     assert "lang=ko" in page.url
@@ -46,6 +46,16 @@ def test_no_korean_page_has_english_left(open_page: Open) -> None:
     assert not set(all_texts(page)) & own
     page.get_by_test_id("language").select_option("en")
     assert english & own <= set(all_texts(page))
+
+
+def texts_at_rest(page: Any) -> list[str]:
+    """All texts, once they have been the same for half a second."""
+    for _ in range(40):
+        before = all_texts(page)
+        page.wait_for_timeout(500)
+        if all_texts(page) == before:
+            break
+    return before
 
 
 def all_texts(page: Any) -> list[str]:

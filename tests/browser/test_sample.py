@@ -89,7 +89,9 @@ def test_a_sample_becomes_an_end_of_the_way(open_page: Open) -> None:
 def labels(page: Any, side: str) -> list[str]:
     """What a screen reader hears of each tile, in the order they stand in."""
     tiles(page, side)
-    page.locator(f"[data-testid=samples-{side}] button[aria-label]").first.wait_for()
+    page.locator(f"[data-testid=samples-{side}] button[aria-label]").first.wait_for(
+        state="attached"
+    )
     return page.locator(f"[data-testid=samples-{side}] button:visible").evaluate_all(
         "all => all.map(tile => tile.getAttribute('aria-label'))"
     )
