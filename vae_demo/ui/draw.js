@@ -23,6 +23,7 @@ let rubbed = null; // the strokes that the eraser has left so far
 let demo = null; // the timer of an example that draws itself
 let brush = PEN, eraser = false;
 const off = new Set(); // parts of MNIST's rule that are left out
+let together = vaeDemo.query.get("together") !== "0"; // a moved number moves on both sides
 let moved = both(() => ({})); // numbers of either code set by hand: {dimension: value}
 let roll = 1; // seed of the draws from the posterior
 let look = "codes"; // which pane is open
@@ -273,16 +274,33 @@ function place(side) {
   byId("reset").disabled = untouched();
 }
 
+// Both models follow: the number of the same rank goes to the same height, unless told otherwise.
 function hold(side, dimension, value) {
   if (!last) return;
-  const { reach } = spaces[side];
-  if (value === null) delete moved[side][dimension];
-  else moved[side][dimension] = Number(Math.max(-reach, Math.min(reach, value)).toFixed(3));
-  place(side);
+  const [other] = SIDES.filter((one) => one !== side);
+  const twin = spaces[other].order[spaces[side].order.indexOf(dimension)];
+  move(side, dimension, value);
+  if (together && twin !== undefined) move(other, twin, value === null ? null : (value / spaces[side].reach) * spaces[other].reach);
   readout(describe(side, dimension));
   ask();
   settle();
 }
+
+function move(side, dimension, value) {
+  const { reach } = spaces[side];
+  if (value === null) delete moved[side][dimension];
+  else moved[side][dimension] = Number(Math.max(-reach, Math.min(reach, value)).toFixed(3));
+  place(side);
+}
+
+const pressTogether = () => byId("together").setAttribute("aria-pressed", together);
+byId("together").addEventListener("click", () => {
+  together = !together;
+  pressTogether();
+  lookInside();
+  settle();
+});
+pressTogether();
 
 const readout = (words) => { $(".readout").textContent = words; };
 for (const side of SIDES) {
@@ -348,7 +366,7 @@ function lookInside() {
   clearTimeout(rest);
   rest = setTimeout(slow, pointer === null && demo === null ? 0 : 150);
   if (!last) for (const node of element.querySelectorAll(".outputs, .near, .pane .note")) node.classList.add("none");
-  else if (look === "codes") for (const side of SIDES) note(side, "draw.codes.note");
+  else if (look === "codes") for (const side of SIDES) note(side, together ? "draw.codes.both" : "draw.codes.note");
 }
 
 function outputs(side, { count, pictures }, asked) {
@@ -397,7 +415,7 @@ function open(next) {
   for (const button of element.querySelectorAll("[data-look]")) button.setAttribute("aria-pressed", button.dataset.look === look);
   for (const [name, selector] of [["codes", ".bars"], ["posterior", ".outputs"], ["neighbours", ".near"]])
     for (const node of element.querySelectorAll(selector)) node.hidden = name !== look;
-  byId("reset").hidden = look !== "codes";
+  byId("reset").hidden = byId("together").hidden = look !== "codes";
   byId("roll").hidden = look !== "posterior";
   readout("");
   for (const side of SIDES) part("pane", side).querySelector(".note").classList.add("none");
@@ -647,6 +665,7 @@ function settle() {
       off: off.size ? [...off].join("-") : null,
       brush: brush === PEN ? null : brush,
       moved: picture || !hands.length ? null : hands.join("*"),
+      together: together ? null : 0,
       roll: roll === 1 ? null : roll,
       look: look === "codes" ? null : look,
     };
