@@ -30,6 +30,7 @@ from vae_demo.models import Coder, VariationalAutoencoder
 FILE = "latent_map.npz"
 COMMAND = "python -m vae_demo.latent_map"
 MODELS = ("ae", "vae")  # must be there, with all test digits
+PLANE = 2  # codes of so many numbers are their own map
 OTHERS = 2_000  # test digits of any other model; a plane needs no UMAP and holds all
 HALF_ROUNDING = 2.0**-11  # largest relative error of a number stored as float16
 
@@ -67,6 +68,11 @@ class Codes:
     logvar: Tensor | None
     points: Points
     n_neighbors: int
+
+    @property
+    def plane(self) -> bool:
+        """Whether the map's axes are the numbers of the codes."""
+        return self.mean.shape[1] <= PLANE
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,9 +242,9 @@ def locate(z: Tensor, codes: Codes) -> Points:
     Raises:
         ValueError: z does not fit the codes or is not finite.
     """
-    if codes.mean.shape[1] <= 2:
+    if codes.plane:
         nearest(z, codes, 1)  # checks z
-        return np.pad(z.detach().cpu().numpy(), ((0, 0), (0, 2 - z.shape[1]))).astype(np.float32)
+        return on_plane(z)
     indices, distances = nearest(z, codes, codes.n_neighbors)
     weights = membership(distances)
     weights /= weights.sum(1, keepdims=True)
@@ -246,6 +252,18 @@ def locate(z: Tensor, codes: Codes) -> Points:
     same = distances[:, 0] <= HALF_ROUNDING * z.detach().norm(dim=1).cpu().numpy()
     places[same] = codes.points[indices[same, 0]]
     return places
+
+
+def on_plane(z: Tensor) -> Points:
+    """Codes z (B, Z) of one or two numbers as places (B, 2)."""
+    return np.pad(z.detach().cpu().numpy(), ((0, 0), (0, PLANE - z.shape[1]))).astype(np.float32)
+
+
+def middles(codes: Codes, labels: NDArray[np.uint8]) -> list[list[float] | None]:
+    """Where the name of each class belongs: the median of its places; None for a class of none."""
+    labels = labels[: len(codes.points)]
+    classes = [codes.points[labels == label] for label in range(10)]
+    return [np.median(one, axis=0).tolist() if len(one) else None for one in classes]
 
 
 def membership(distances: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -414,14 +432,14 @@ def build(
     }
     codes: dict[str, Codes] = {}
     for name, model in models.items():
-        plane = model.latent_size <= 2
+        plane = model.latent_size <= PLANE
         shown = images if name in MODELS or plane else images[:OTHERS]
         mean, logvar = (
             None if part is None else part.half().float() for part in encode(model, shown)
         )
         assert mean is not None
         if plane:
-            points = np.pad(mean.numpy(), ((0, 0), (0, 2 - model.latent_size)))
+            points = on_plane(mean)
         else:
             print(f"{name}: laying out {len(mean)} codes with UMAP …", flush=True)
             points = fit(mean, n_neighbors, min_dist, seed=seed, negative_samples=negative_samples)

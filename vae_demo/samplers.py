@@ -141,9 +141,9 @@ def load(folder: str | Path = checkpoints.SHIPPED) -> dict[str, Samplers]:
                 )
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing. {hint}") from None
+    except CheckpointError:
+        raise
     except latent_map.UNREADABLE as error:
-        if isinstance(error, CheckpointError):
-            raise
         raise CheckpointError(f"{path} is damaged or no .npz file ({error!r}). {hint}") from error
     return found
 

@@ -13,7 +13,7 @@ from vae_demo.latent_map import Codes, EncodedDigits
 from vae_demo.models import Autoencoder, Coder, Judge, VariationalAutoencoder
 from vae_demo.samplers import Samplers
 
-TWINS = ("ae", "vae")
+TWINS = latent_map.MODELS
 
 
 @dataclass(frozen=True, eq=False)

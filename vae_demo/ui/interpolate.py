@@ -58,10 +58,13 @@ def interpolate_tab(zoo: Zoo) -> gr.HTML:
         return answer_film(zoo, film(zoo, payload))
 
     def sheet(payload: Payload) -> Payload:
-        return answer_sheet(zoo, payload)
+        made = whole_sheet(zoo, payload)
+        ends = {name: about(end) for name, end in made.ends.items()}
+        return {**answer_sheet(zoo, made), **ends}
 
     def place(payload: Payload) -> Payload:
-        return answer_place(zoo, payload)
+        u, v = (torch.tensor([number(payload, key, 0, 1)]) for key in ("u", "v"))
+        return answer_sheet(zoo, sheet_at(zoo, payload, u, v))
 
     def ground(payload: Payload) -> Payload:
         models = pair(payload, zoo)
@@ -247,18 +250,47 @@ def bilinear(corners: Tensor, u: Tensor, v: Tensor) -> Tensor:
     return torch.lerp(across[0], across[1], v[:, None])
 
 
-def answer_sheet(zoo: Zoo, payload: Payload) -> Payload:
-    """A sheet of `steps` × `steps` pictures a side, row by row, each with its reading."""
+@dataclass(frozen=True)
+class Sheet:
+    """Pictures between four points.
+
+    Attributes:
+        models: left and right.
+        codes: of the pictures (B, Z), left and right.
+        decoded: what the models make of them (B, 1, 28, 28), left and right.
+        ends: the points at the corners, by name.
+    """
+
+    models: Pair
+    codes: tuple[Tensor, Tensor]
+    decoded: tuple[Tensor, Tensor]
+    ends: dict[str, Point]
+
+
+def sheet_at(zoo: Zoo, payload: Payload, u: Tensor, v: Tensor) -> Sheet:
+    """The sheet a request asks for at places u to the right and v down (B,), each in 0 … 1.
+
+    Raises:
+        RequestError, ImageError: out of bounds or not readable.
+    """
     models = pair(payload, zoo)
-    steps = whole(payload, "steps", MIN_STEPS, MAX_SIDE)
     ends, between = corners(zoo, models, payload)
-    left, right = (bilinear(one, *grid(steps)) for one in between)
-    decoded = decode(zoo, models, (left, right))
+    left, right = (bilinear(one, u, v) for one in between)
+    return Sheet(models, (left, right), decode(zoo, models, (left, right)), ends)
+
+
+def whole_sheet(zoo: Zoo, payload: Payload) -> Sheet:
+    """The sheet of `steps` × `steps` pictures a side, row by row."""
+    return sheet_at(zoo, payload, *grid(whole(payload, "steps", MIN_STEPS, MAX_SIDE)))
+
+
+def answer_sheet(zoo: Zoo, made: Sheet) -> Payload:
+    """All pictures of a sheet, each with its reading and its place on the map."""
+    sides = dict(zip(SIDES, made.decoded, strict=True))
     return {
-        **{side: packed(x) for side, x in zip(SIDES, decoded, strict=True)},
-        "readings": {side: readings(zoo, x) for side, x in zip(SIDES, decoded, strict=True)},
-        "places": places(models, (left, right)),
-        **{name: about(end) for name, end in ends.items()},
+        **{side: packed(x) for side, x in sides.items()},
+        "readings": {side: readings(zoo, x) for side, x in sides.items()},
+        "places": places(made.models, made.codes),
     }
 
 
@@ -266,20 +298,6 @@ def grid(steps: int) -> tuple[Tensor, Tensor]:
     """Places u and v (steps²,) of the pictures of a sheet, row by row."""
     even = torch.linspace(0, 1, steps)
     return even.repeat(steps), even.repeat_interleave(steps)
-
-
-def answer_place(zoo: Zoo, payload: Payload) -> Payload:
-    """One place of a sheet, `u` to the right and `v` down, as both models decode it."""
-    models = pair(payload, zoo)
-    u, v = (torch.tensor([number(payload, key, 0, 1)]) for key in ("u", "v"))
-    _, between = corners(zoo, models, payload)
-    left, right = (bilinear(one, u, v) for one in between)
-    decoded = decode(zoo, models, (left, right))
-    return {
-        **{side: packed(x) for side, x in zip(SIDES, decoded, strict=True)},
-        "readings": {side: readings(zoo, x) for side, x in zip(SIDES, decoded, strict=True)},
-        "places": places(models, (left, right)),
-    }
 
 
 # Small maps ---------------------------------------------------------------------------------------
@@ -295,18 +313,16 @@ def small_map(zoo: Zoo, model: ZooModel) -> Payload:
     """
     all_places = model.codes.points
     indices = np.linspace(0, len(all_places) - 1, min(DOTS, len(all_places))).astype(int)
-    labels = zoo.digits.labels[: len(all_places)]
     low, high = all_places.min(0), all_places.max(0)
     extent = float(max((high - low).max(), 1e-6)) * 1.06
     corner = (low + high) / 2 - extent / 2
     dots = np.round((all_places[indices] - corner) / extent * 65535).astype("<u2")
-    of_class = [all_places[labels == label] for label in range(10)]
     return {
         "dots": base64.b64encode(dots.tobytes()).decode(),
-        "labels": base64.b64encode(labels[indices].tobytes()).decode(),
+        "labels": base64.b64encode(zoo.digits.labels[indices].tobytes()).decode(),
         "corner": corner.tolist(),
         "extent": extent,
-        "middles": [np.median(one, axis=0).tolist() if len(one) else None for one in of_class],
+        "middles": latent_map.middles(model.codes, zoo.digits.labels),
     }
 
 
@@ -315,7 +331,7 @@ def small_map(zoo: Zoo, model: ZooModel) -> Payload:
 
 def check(zoo: Zoo, payload: Payload) -> Any:
     """Raise unless the pictures of a request can be made; the same request is then a recipe."""
-    return answer_sheet(zoo, payload) if payload.get("mode") == "sheet" else film(zoo, payload)
+    return whole_sheet(zoo, payload) if payload.get("mode") == "sheet" else film(zoo, payload)
 
 
 def export(zoo: Zoo, payload: Payload) -> bytes:
@@ -342,13 +358,8 @@ def export(zoo: Zoo, payload: Payload) -> bytes:
 
 def two_sheets(zoo: Zoo, payload: Payload) -> exports.Grey:
     """Both sheets (H, W), side by side."""
-    answer, steps = answer_sheet(zoo, payload), payload["steps"]
-    sides = [
-        exports.tiles(
-            np.frombuffer(base64.b64decode(answer[side]), np.uint8).reshape(-1, 28, 28), int(steps)
-        )
-        for side in SIDES
-    ]
+    decoded = whole_sheet(zoo, payload).decoded
+    sides = [exports.tiles(bytes_of(x), int(payload["steps"])) for x in decoded]
     return exports.tiles(np.stack(sides), 2, 14)
 
 

@@ -49,14 +49,12 @@ def map_tab(zoo: Zoo) -> gr.HTML:
 def pack_side(codes: Codes, labels: NDArray[np.uint8]) -> Payload:
     """A map: the place of each digit (N, 2), float32; its corners; the middle of each class (the
     median of its places, None for a class of none); whether its axes are the codes themselves."""
-    labels = labels[: len(codes.points)]
-    classes = [codes.points[labels == label] for label in range(10)]
     return {
         "points": base64_of(codes.points.astype("<f4")),
         "low": codes.points.min(0).tolist(),
         "high": codes.points.max(0).tolist(),
-        "middles": [np.median(one, axis=0).tolist() if len(one) else None for one in classes],
-        "plane": codes.mean.shape[1] <= 2,
+        "middles": latent_map.middles(codes, labels),
+        "plane": codes.plane,
     }
 
 
