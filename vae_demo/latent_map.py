@@ -13,7 +13,7 @@ import json
 import math
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -62,12 +62,25 @@ class Codes:
         points: (N, 2) float32 places on the map: a UMAP, whose axes have no meaning and no unit;
             codes of one or two numbers are their own map.
         n_neighbors: UMAP's own, ≥ 3; `locate` uses as many.
+        solid: (N, 3) float32 places on a UMAP of three dimensions; None for codes that are their
+            own map.
+        error: (N,) float32 squared error, mean per pixel, of the digit rebuilt from its code.
+        confidence: (N,) float32 probability the judge gives what it reads in that picture.
+        training: (60000, 2) float32 places of MNIST's training digits on the map, by UMAP's own
+            transform; None but for the twins.
+        grid: maps of the first digits, (n, 2) float32, by (n_neighbors, min_dist); empty but for
+            the twins.
     """
 
     mean: Tensor
     logvar: Tensor | None
     points: Points
     n_neighbors: int
+    solid: Points | None = None
+    error: Points | None = None
+    confidence: Points | None = None
+    training: Points | None = None
+    grid: dict[tuple[int, float], Points] = field(default_factory=dict)
 
     @property
     def plane(self) -> bool:
@@ -83,11 +96,15 @@ class EncodedDigits:
         labels: (N,) uint8 in 0 … 9.
         codes: by the model's name; "ae" and "vae" have all, others may have fewer.
         card: how the map was made: UMAP's settings, weights, versions, figures.
+        training_labels: (60000,) uint8, of MNIST's training digits.
+        pixels: (N, 2) float32 places on a UMAP of the digits' pixels, no model between.
     """
 
     labels: NDArray[np.uint8]
     codes: dict[str, Codes]
     card: dict[str, Any]
+    training_labels: NDArray[np.uint8] | None = None
+    pixels: Points | None = None
 
 
 # The file -----------------------------------------------------------------------------------------
