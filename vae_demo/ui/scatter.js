@@ -23,7 +23,7 @@ void main() {
   if (ink.a < 0.004) gl_Position = vec4(2.0, 2.0, 2.0, 1.0); // outside: costs nothing to draw
 }`;
 const FRAGMENT = `#version 300 es
-precision mediump float;
+precision highp float;
 in vec4 ink;
 uniform float size;
 out vec4 pixel;
