@@ -17,7 +17,7 @@ const decodes = (map) => ["plane", "pca"].includes(lensName(model(map)));
 const SHARES = [0.3, 0.6, 0.9];
 const FINE = 200, BLUR = 3, PAD = 10; // cells along the longer side, deviation of the blur, empty cells around
 
-addLayer("contours", { on: true, fits: (map) => !lensName(model(map)).endsWith("3") && map.lens?.dimensions !== 3 });
+addLayer("contours", { on: true, fits: (map) => !spatial(map) });
 
 layers.over.push((map, context) => {
   if (!layerOn("contours") || spatial(map)) return;
@@ -121,8 +121,10 @@ function outline({ values, columns, rows, left, bottom, cell }, level) {
       edge = next;
     }
     if (loop.length < 24) continue; // a few dots off on their own
-    loop.forEach(([x, y], k) => (k ? path.lineTo(x, y) : path.moveTo(x, y)));
-    path.closePath();
+    // Rounded from the middle of one side to the next, for those who come near.
+    const middle = (k) => [0, 1].map((d) => (loop[k][d] + loop[(k + 1) % loop.length][d]) / 2);
+    path.moveTo(...middle(loop.length - 1));
+    loop.forEach((corner, k) => path.quadraticCurveTo(...corner, ...middle(k)));
   }
   return path;
 }
@@ -163,26 +165,30 @@ function album(name) {
 // The digits that are on and in view, as [digit, x, y, height above the screen]; null for more than `most`.
 function inView(map, most) {
   const { lens: { points, dimensions }, view, size } = map, [across, up, towards] = turned(view), [cx, cy, cz] = view.centre;
-  const [w, h] = size.map((length) => length / 2 + 14), found = [];
+  const [w, h] = size.map((length) => length / 2 + ROOM / 2), found = [];
   for (let i = 0, k = 0; k < points.length; i++, k += dimensions) {
     const dx = points[k] - cx, dy = points[k + 1] - cy, dz = dimensions === 3 ? points[k + 2] - cz : 0;
     const x = (across[0] * dx + across[1] * dy + across[2] * dz) / view.unit, y = (up[0] * dx + up[1] * dy + up[2] * dz) / view.unit;
     if (x < -w || x > w || y < -h || y > h || !on(i)) continue;
-    if (found.length === most) return null;
+    if (found.length >= most) return null;
     found.push([i, size[0] / 2 + x, size[1] / 2 - y, towards[0] * dx + towards[1] * dy + towards[2] * dz]);
   }
   return found;
 }
-// What is near enough to be seen as pictures. What is seen stays a little longer than it took to come.
+// What is near enough to be seen as pictures, and how large: twice as large where there is room for that.
+// What is seen stays a little longer than it took to come.
 function nearby(map) {
-  if (!layerOn("pictures")) return [];
-  const found = inView(map, ((map.near ? 1.25 : 1) * map.size[0] * map.size[1]) / ROOM ** 2);
-  map.near = found !== null;
+  const area = map.size[0] * map.size[1], most = (scale) => ((map.near >= scale ? 1.25 : 1) * area) / (scale * ROOM) ** 2;
+  const found = layerOn("pictures") ? inView(map, most(1)) : null;
+  map.near = !found ? 0 : found.length < most(2) ? 2 : 1;
   return found ?? [];
 }
 layers.over.push((map, context) => {
-  const { has, draw } = album(source(map)), side = tileSide(), ratio = devicePixelRatio;
-  const seen = nearby(map).filter(([digit]) => has(digit));
+  const { has, draw } = album(source(map)), seen = nearby(map).filter(([digit]) => has(digit));
+  const side = tileSide() * map.near, ratio = devicePixelRatio;
+  // Rings go around pictures, not across them.
+  map.ground.classList.toggle("pictured", seen.length > 0);
+  map.ground.style.setProperty("--picture", side + "px");
   if (spatial(map)) seen.sort((a, b) => a[3] - b[3]);
   context.imageSmoothingEnabled = false;
   const tones = CLASSES.map((digit) => style("--class-" + digit));
@@ -333,13 +339,14 @@ function spreadOf(map) {
 }
 layers.over.push((map, context) => {
   const spread = spreadOf(map), radii = spread?.deviation?.map((value) => value / map.view.unit);
-  map.star.classList.toggle("small", Boolean(radii));
+  map.star.classList.toggle("small", spread !== null);
   if (radii) ellipses(context, toPixel(map, map.mine), radii);
   writeSpread(map, spread, radii);
 });
+const star = () => getComputedStyle(section).getPropertyValue("--star");
 function ellipses(context, [x, y], [a, b]) {
   for (const [sigmas, width] of [[2, 1.2], [1, 2]])
-    for (const [colour, halo] of [[style("--panel"), 2], [style("--star"), 0]]) {
+    for (const [colour, halo] of [[style("--panel"), 2], [star(), 0]]) {
       Object.assign(context, { strokeStyle: colour, lineWidth: width + halo, globalAlpha: 1 });
       context.beginPath();
       context.ellipse(x, y, sigmas * a, sigmas * b, 0, 0, 2 * Math.PI);
@@ -361,7 +368,7 @@ function writeSpread(map, spread, radii) {
   const context = canvas.getContext("2d"), length = (bar * factor) / unit;
   context.scale(ratio, ratio);
   ellipses(context, [LENS / 2, LENS / 2 - 6], radii.map((radius) => radius * factor));
-  context.fillStyle = style("--star");
+  context.fillStyle = star();
   context.fillRect(6, LENS - 8, length, 2);
   context.font = "11px " + getComputedStyle(figure).fontFamily;
   context.fillText(bar.toLocaleString(vaeDemo.language, { maximumSignificantDigits: 1 }), 6, LENS - 11);
@@ -384,7 +391,7 @@ function disturbed() {
 watchers.push((what) => {
   for (const map of maps) {
     if (what === "lens" || what === "tones") map.contours = null;
-    if (what === "lens") map.near = false;
+    if (what === "lens") map.near = 0;
     if (what === "tones") for (const { fresh, old } of [map.planes.holes ?? { fresh: [], old: [] }]) [...fresh, ...old].forEach(paintField);
     if (what === "lens") map.spread.hidden = true;
     if (what === "lens" || what === "tones") map.ground.querySelector(".field").hidden = !map.lens || !shown(map, "holes");
