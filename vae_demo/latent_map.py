@@ -26,6 +26,7 @@ from torch import Tensor
 from vae_demo import checkpoints, data
 from vae_demo.checkpoints import CheckpointError
 from vae_demo.models import Coder, VariationalAutoencoder
+from vae_demo.projections import NEGATIVE_SAMPLES, fit, orient
 
 FILE = "latent_map.npz"
 COMMAND = "python -m vae_demo.latent_map"
@@ -46,8 +47,6 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-# umap-learn's own 5 blurs neighbourhoods: the VAE map's trustworthiness is .914 at 5, .963 at 40.
-NEGATIVE_SAMPLES = 40
 
 Points = NDArray[np.float32]
 
@@ -334,58 +333,6 @@ def encode(
             mean = model.encode(x)
         means.append(mean.cpu())
     return torch.cat(means), torch.cat(logvars) if logvars else None
-
-
-def fit(
-    codes: NDArray[np.float32] | Tensor,
-    n_neighbors: int = 15,
-    min_dist: float = 0.1,
-    metric: str = "euclidean",
-    seed: int = 1,
-    dimensions: int = 2,
-    negative_samples: int = NEGATIVE_SAMPLES,
-) -> Points:
-    """Lay codes out with umap-learn; the same seed gives the same map on the same machine.
-
-    Takes about a minute for 10,000 codes, and the first call ten seconds more: numba compiles.
-
-    Args:
-        codes: (N, Z).
-        n_neighbors: how far a neighbourhood reaches, 3 … N.
-        min_dist: how tightly points may be packed, in units of the map.
-        metric: any of umap-learn's; `locate` knows Euclidean distance only.
-        dimensions: of the map.
-        negative_samples: how many random points push at each point for every neighbour that
-            pulls (umap-learn's `negative_sample_rate`).
-
-    Returns:
-        (N, dimensions), float32.
-    """
-    import umap
-
-    array = np.ascontiguousarray(codes, dtype=np.float32)
-    layout = umap.UMAP(
-        n_neighbors=n_neighbors,
-        min_dist=min_dist,
-        metric=metric,
-        n_components=dimensions,
-        negative_sample_rate=negative_samples,
-        random_state=seed,
-        n_jobs=1,  # what a fixed seed demands
-    )
-    return np.asarray(layout.fit_transform(array), dtype=np.float32)
-
-
-def orient(points: Points, onto: Points) -> Points:
-    """Turn, mirror and shift a map, never stretch it, to lie as closely as it can on another.
-
-    The orthogonal Procrustes problem (Schönemann 1966).
-
-    Args:
-        points, onto: (N, 2), row by row the same digits.
-    """
-    u, _, vt = np.linalg.svd((points - points.mean(0)).T @ (onto - onto.mean(0)))
-    return ((points - points.mean(0)) @ (u @ vt) + onto.mean(0)).astype(np.float32)
 
 
 def figures(codes: Codes, labels: NDArray[np.uint8]) -> dict[str, float]:
