@@ -82,11 +82,6 @@ def test_places_are_those_of_umap_itself() -> None:
     expected = init_graph_transform(graph, layout.embedding_)
     assert np.allclose(latent_map.locate(new, codes), expected, atol=1e-3)
 
-    first = latent_map.fit(known, n_neighbors=12, seed=3)
-    assert first.shape == (300, 2)
-    assert first.dtype == np.float32
-    assert np.array_equal(first, latent_map.fit(known, n_neighbors=12, seed=3))
-
 
 @pytest.mark.parametrize("k", [3, 15, 50])
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
@@ -327,21 +322,6 @@ def test_codes_are_the_models_own_in_order() -> None:
     assert logvar is not None
     assert torch.allclose(mean, posterior[0], atol=1e-5)
     assert torch.allclose(logvar, posterior[1], atol=1e-5)
-
-
-@pytest.mark.parametrize("mirror", [1.0, -1.0])
-def test_orient_undoes_a_turn_and_a_mirror(mirror: float) -> None:
-    onto = latent.prior(100, 2, seeded()).numpy()
-    turn = np.array([[0.6, -0.8], [0.8, 0.6]]) * [1.0, mirror]
-    turned = (onto @ turn + [5.0, -7.0]).astype(np.float32)
-    assert np.allclose(latent_map.orient(turned, onto), onto, atol=1e-5)
-
-
-def test_orient_keeps_every_distance() -> None:
-    onto, points = latent.prior(200, 2, seeded()).numpy().reshape(2, 100, 2)
-    moved = latent_map.orient(3 * points, onto)
-    steps = np.linalg.norm(np.diff(3 * points, axis=0), axis=1)
-    assert np.allclose(np.linalg.norm(np.diff(moved, axis=0), axis=1), steps, rtol=1e-4)
 
 
 def test_figures_know_a_true_map_from_a_false_one() -> None:

@@ -386,9 +386,9 @@ class Projections:
             if now - job.asked > ABANDONED_S:
                 self._end(job, State("cancelled"))
         over = [(job.ended, token) for token, job in self.jobs.items() if job.ended is not None]
-        newest = sorted(over)[-KEPT:]
-        for ended, token in over:
-            if now - ended > KEPT_S or (ended, token) not in newest:
+        over.sort(key=lambda one: one[0])
+        for index, (ended, token) in enumerate(over):
+            if now - ended > KEPT_S or index < len(over) - KEPT:
                 del self.jobs[token]
 
     def _stop(self) -> None:
@@ -405,7 +405,7 @@ class Projections:
             try:
                 first, *others = self._run(job)
                 end = State("done", points=(first, *(orient(one, first) for one in others)))
-            except (OSError, EOFError, ValueError) as error:
+            except Exception as error:  # whatever it is, the next job is another one
                 end = State("failed", message=str(error))
             with self.changed:
                 if job.ended is not None:  # cancelled, and its process killed
