@@ -336,16 +336,16 @@ class Projections:
     def state(self, token: str) -> State:
         """How far a job is. Ask at least every 20 s, or it is cancelled."""
         with self.changed:
-            job = self.jobs.get(token)
-            if job is not None:
-                job.asked = self.clock()
+            if token in self.jobs:
+                self.jobs[token].asked = self.clock()
             self._sweep()
-            if token not in self.jobs or job is None:
+            job = self.jobs.get(token)
+            if job is None:
                 return State("unknown")
             if job.state.kind != "waiting":
                 return job.state
-            running = sum(other.state.kind == "running" for other in self.jobs.values())
-            return State("waiting", ahead=running + self._waiting().index(job))
+            left = [one for one in self.jobs.values() if one.ended is None]
+            return State("waiting", ahead=left.index(job))
 
     def cancel(self, token: str) -> State:
         """End a job, killing the process if it runs; nothing happens to a job that is over."""
