@@ -123,7 +123,7 @@ class Epochs:
         pass
 
 
-def fit(
+def fitted(
     codes: ArrayLike,
     n_neighbors: int = 15,
     min_dist: float = 0.1,
@@ -132,8 +132,8 @@ def fit(
     dimensions: int = 2,
     negative_samples: int = NEGATIVE_SAMPLES,
     progress: Progress | None = None,
-) -> Points:
-    """Lay codes out with umap-learn; the same seed gives the same map on the same machine.
+) -> Any:
+    """A `umap.UMAP` fitted to codes; the same seed gives the same map on the same machine.
 
     Takes about 90 s for 10,000 codes, and the first call ten seconds more: numba compiles.
 
@@ -148,7 +148,8 @@ def fit(
         progress: called with stage, epochs done and epochs in all.
 
     Returns:
-        (N, dimensions), float32.
+        An object whose `embedding_` is the map, (N, dimensions) float32, and whose `transform`
+        places new codes.
     """
     tell = progress or (lambda *_: None)
     tell("starting", 0, 0)
@@ -156,7 +157,7 @@ def fit(
 
     tell("neighbours", 0, 0)
     bar = {"file": Epochs(tell), "bar_format": "{n_fmt}/{total_fmt}", "disable": progress is None}
-    layout = umap.UMAP(
+    return umap.UMAP(
         n_neighbors=n_neighbors,
         min_dist=min_dist,
         metric=metric,
@@ -165,21 +166,33 @@ def fit(
         random_state=seed,
         n_jobs=1,  # what a fixed seed demands
         tqdm_kwds=bar,
-    )
-    array = np.ascontiguousarray(codes, dtype=np.float32)
-    return np.asarray(layout.fit_transform(array), dtype=np.float32)
+    ).fit(np.ascontiguousarray(codes, dtype=np.float32))
+
+
+def fit(codes: ArrayLike, *settings: Any, **more: Any) -> Points:
+    """The map alone, (N, dimensions) float32; arguments as those of `fitted`."""
+    return np.asarray(fitted(codes, *settings, **more).embedding_, dtype=np.float32)
 
 
 def orient(points: Points, onto: Points) -> Points:
     """Turn, mirror and shift a map, never stretch it, to lie as closely as it can on another.
 
-    The orthogonal Procrustes problem (Schönemann 1966).
-
     Args:
         points, onto: (N, D), row by row the same digits.
     """
-    u, _, vt = np.linalg.svd((points - points.mean(0)).T @ (onto - onto.mean(0)))
-    return ((points - points.mean(0)) @ (u @ vt) + onto.mean(0)).astype(np.float32)
+    turn, shift = motion(points, onto)
+    return (points @ turn + shift).astype(np.float32)
+
+
+def motion(points: Points, onto: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What `orient` does: points @ turn (D, D) + shift (D,).
+
+    The orthogonal Procrustes problem (Schönemann 1966).
+    """
+    middle, target = (places.mean(0, dtype=np.float64) for places in (points, onto))
+    u, _, vt = np.linalg.svd((points - middle).T @ (onto - target))
+    turn = u @ vt
+    return turn, target - middle @ turn
 
 
 # The child process --------------------------------------------------------------------------------
