@@ -272,6 +272,8 @@ def lay_out(
 
 @dataclass(eq=False)
 class Job:
+    """What a visitor waits for; once it is over, `ended` says when and the arrays are let go."""
+
     arrays: tuple[Points, ...]
     settings: Settings
     asked: float  # when somebody last asked for its state
