@@ -28,6 +28,7 @@ def fit(codes, n_neighbors, min_dist, metric, seed, dimensions, progress):
         raise ValueError("no such map")
     if seed == {DEAD}:
         os._exit(7)
+    print("what libraries print is no answer", flush=True)
     progress("layout", 1, 9)
     while seed == {ENDLESS}:
         progress("layout", 2, 9)
