@@ -169,10 +169,9 @@ KEYS = {
     "draw": ["strokes", "picture", "digit", "point", "off", "brush", "moved", "roll", "file"],
     "sample": ["count", "seed", "temperature"],
     "interpolate": ["steps", "path", "start", "end"],
-    "map": (
-        "digit left right digits side lens box columns rows point metric n_neighbors of".split()
-    ),
+    "map": [*("digit", "digits", "left", "right", "side", "lens", "box", "columns", "rows")],
 }
+KEYS["map"] += ["point", "metric", "n_neighbors", "of", "job", "files", "zip"]
 GOOD = {
     "digit": 3,
     "roll": 1,
