@@ -19,7 +19,7 @@ from vae_demo.ui.sample import sample_tab
 from vae_demo.zoo import Zoo
 
 LANGUAGES = ("en", "ko")
-STYLES = ("page", "draw", "sample", "interpolate", "map")
+STYLES = ("page", "draw", "sample", "interpolate", "map", "map_layers", "map_selection", "map_own")
 # The fonts of the machine that shows the page: no download, and Hangul has a face everywhere.
 FONTS = (
     "system-ui",

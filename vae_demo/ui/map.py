@@ -47,6 +47,8 @@ PATIENCE_S = 2.0
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 
+SCRIPTS = ("scatter", "map", "map_layers", "map_selection", "map_own")
+
 
 def map_tab(zoo: Zoo) -> gr.HTML:
     """Both maps. `digit` and `place` answer the pointer; the others answer when it rests."""
@@ -90,7 +92,8 @@ def map_tab(zoo: Zoo) -> gr.HTML:
         around = neighbourhood(payload, zoo)
         return locate_point(zoo, pair(payload, zoo), payload.get("point"), around)
 
-    return exhibit("map", [digit, place, pictures, sheet, confidence, locate])
+    functions = [digit, place, pictures, sheet, confidence, locate]
+    return exhibit("map", functions, SCRIPTS, originals=zoo.originals is not None)
 
 
 # What the page asks for ---------------------------------------------------------------------------
