@@ -295,26 +295,6 @@ def test_a_plane_has_no_more_axes_than_codes_have_numbers(dimensions: int) -> No
         latent_map.pca(stretched(), dimensions)
 
 
-# Turning maps -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dimensions", [2, 3])
-@pytest.mark.parametrize("mirror", [1.0, -1.0])
-def test_orient_undoes_a_turn_and_a_mirror(mirror: float, dimensions: int) -> None:
-    onto = latent.prior(100, dimensions, seeded()).numpy()
-    turn = np.eye(dimensions)
-    turn[:2, :2] = np.array([[0.6, -0.8], [0.8, 0.6]]) * [1.0, mirror]
-    turned = (onto @ turn + 5.0).astype(np.float32)
-    assert np.allclose(latent_map.orient(turned, onto), onto, atol=1e-5)
-
-
-def test_orient_keeps_every_distance() -> None:
-    onto, points = latent.prior(200, 2, seeded()).numpy().reshape(2, 100, 2)
-    moved = latent_map.orient(3 * points, onto)
-    steps = np.linalg.norm(np.diff(3 * points, axis=0), axis=1)
-    assert np.allclose(np.linalg.norm(np.diff(moved, axis=0), axis=1), steps, rtol=1e-4)
-
-
 # The file -----------------------------------------------------------------------------------------
 
 
