@@ -126,27 +126,27 @@ function writeRun() {
   run.disabled = noNeed();
   stop.hidden = bar.hidden = !job;
   if (job) {
-    const share = shareDone(job.state);
+    const share = shareDone(job);
     if (share === null) bar.removeAttribute("value");
     else bar.value = share;
-    status.textContent = stage(job) + " · " + vaeDemo.text("map.own.elapsed", { seconds: Math.floor((performance.now() - job.began) / 1000) });
+    status.textContent = howFar(job) + " · " + vaeDemo.text("map.own.elapsed", { seconds: Math.floor((performance.now() - job.began) / 1000) });
   } else {
     const [key, values] = noNeed() ? ["map.own.plane"] : lastWord ?? [ready ? "map.own.ready" : "map.own.hint"];
     status.textContent = vaeDemo.text(key, values);
   }
 }
-// Both sides one after the other make the whole; null while nobody can tell.
-function shareDone({ state, stage: at, side, done, total }) {
-  if (state !== "running") return null;
-  const share = at === "layout" && total ? done / total : 0;
-  if (side === "both") return share || null;
-  return (side === "right" ? 0.5 : 0) + share / 2 || null;
+// One run after the other makes the whole; null while nobody can tell.
+const runs = ({ settings, models }) => (settings.of === "pixels" || models[0] === models[1] ? 1 : 2);
+function shareDone(it) {
+  const { stage, side, done, total } = it.state, before = runs(it) === 2 && side === "right" ? 1 : 0;
+  const share = stage === "layout" && total ? done / total : 0;
+  return before + share ? (before + share) / runs(it) : null;
 }
-function stage({ state: { state, ahead, stage: at, side, done, total } }) {
-  if (state === "asked") return vaeDemo.text("map.own.stage.starting");
+function howFar(it) {
+  const { state, ahead, stage = "starting", side, done, total } = it.state;
   if (state === "waiting") return vaeDemo.text("map.own.waiting", { ahead });
-  const what = vaeDemo.text("map.own.stage." + at, { done, total });
-  return side === "both" || at === "starting" ? what : vaeDemo.text("side." + side) + ": " + what;
+  const what = vaeDemo.text("map.own.stage." + stage, { done, total });
+  return runs(it) === 1 || stage === "starting" ? what : vaeDemo.text("side." + side) + ": " + what;
 }
 
 // What a visitor does in it: what lies ready is shown at once, so that a dial moves the dots.
