@@ -40,7 +40,7 @@ for (const side of SIDES)
     <div class="ground" data-testid="map-${side}" tabindex="0" role="application" data-label="map.plot.${side}">
       <canvas class="under"></canvas><canvas class="dots"></canvas><canvas class="over"></canvas>
       <div class="marks" aria-hidden="true"></div>
-      <p class="legend" hidden><i></i><span></span><b></b><span></span></p>
+      <p class="legend" hidden><b></b><span></span><i></i><span></span></p>
       <p class="kind note" data-testid="map-kind-${side}"></p>
       <p class="loading" data-text="map.loading"></p>
     </div>`;
@@ -233,8 +233,9 @@ function tone(map) {
       const place = 2 * (STANDS_OUT_LOW.has(colouring) ? 1 - share : share), stop = Math.min(1, Math.floor(place));
       ink = stops[stop].map((value, k) => value + (stops[stop + 1][k] - value) * (place - stop));
     }
-    bytes.set(ink, 4 * i);
-    bytes[4 * i + 3] = on(i) ? (layerDims(map) ? 110 : 205) : 14;
+    const seen = on(i);
+    bytes.set(seen ? ink : plain, 4 * i); // in their own colours, dense crowds would still stand out
+    bytes[4 * i + 3] = seen ? (layerDims(map) ? 110 : 205) : 12;
   }
   map.scatter.colour(bytes);
   legend(map, values && [low, high]);
@@ -243,7 +244,7 @@ function legend(map, ends) {
   const line = map.ground.querySelector(".legend");
   line.hidden = colouring === "class";
   if (line.hidden) return;
-  const [bar, least, name, most] = line.children;
+  const [name, least, bar, most] = line.children;
   bar.hidden = least.hidden = most.hidden = !ends;
   name.textContent = ends ? vaeDemo.text("map.colour." + colouring) : vaeDemo.text("map.colour.none");
   if (!ends) return;
@@ -336,6 +337,7 @@ function setOut(map, arrived, values, journey) {
   map.values = values;
   if (!map.size[0]) measure(map);
   if (!same) {
+    if (pointed?.places) pointed = null; // a place belongs to its lens
     const from = map.view;
     map.scatter.arrange(arrived.points, arrived.dimensions, journey ? JOURNEY : 0);
     map.home = home(map);
