@@ -141,7 +141,7 @@ def test_pictures_lie_on_both_maps_and_follow_the_models(open_page: Open) -> Non
     tiles = page.get_by_test_id("own-picture")
     expect(tiles).to_have_count(2)
     assert sorted(tile.split("\n")[0] for tile in tiles.all_inner_texts()) == ["1", "7"]
-    expect(page.get_by_test_id("pictures-refused")).to_have_text("notes.txt is no picture.")
+    expect(page.get_by_test_id("pictures-refused")).to_have_text("notes.txt Not a picture.")
     for side in SIDES:
         wait_until_other(page, side, before[side])
 

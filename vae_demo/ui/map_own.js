@@ -126,27 +126,24 @@ function writeRun() {
   run.disabled = noNeed();
   stop.hidden = bar.hidden = !job;
   if (job) {
-    const share = shareDone(job);
+    const share = shareDone(job.state);
     if (share === null) bar.removeAttribute("value");
     else bar.value = share;
-    status.textContent = howFar(job) + " · " + vaeDemo.text("map.own.elapsed", { seconds: Math.floor((performance.now() - job.began) / 1000) });
+    status.textContent = howFar(job.state) + " · " + vaeDemo.text("map.own.elapsed", { seconds: Math.floor((performance.now() - job.began) / 1000) });
   } else {
     const [key, values] = noNeed() ? ["map.own.plane"] : lastWord ?? [ready ? "map.own.ready" : "map.own.hint"];
     status.textContent = vaeDemo.text(key, values);
   }
 }
-// One run after the other makes the whole; null while nobody can tell.
-const runs = ({ settings, models }) => (settings.of === "pixels" || models[0] === models[1] ? 1 : 2);
-function shareDone(it) {
-  const { stage, side, done, total } = it.state, before = runs(it) === 2 && side === "right" ? 1 : 0;
+// One side after the other makes the whole, unless both are the same; null while nobody can tell.
+function shareDone({ stage, side, done, total }) {
   const share = stage === "layout" && total ? done / total : 0;
-  return before + share ? (before + share) / runs(it) : null;
+  return (side === "both" ? share : share / 2 + (side === "right" ? 0.5 : 0)) || null;
 }
-function howFar(it) {
-  const { state, ahead, stage = "starting", side, done, total } = it.state;
+function howFar({ state, ahead, stage = "starting", side, done, total }) {
   if (state === "waiting") return vaeDemo.text("map.own.waiting", { ahead });
   const what = vaeDemo.text("map.own.stage." + stage, { done, total });
-  return runs(it) === 1 || stage === "starting" ? what : vaeDemo.text("side." + side) + ": " + what;
+  return side === "both" || stage === "starting" ? what : vaeDemo.text("side." + side) + ": " + what;
 }
 
 // What a visitor does in it: what lies ready is shown at once, so that a dial moves the dots.
@@ -286,9 +283,10 @@ let waiting = []; // those that are on their way
 const replace = vaeDemo.live(() => {
   const mark = by();
   waiting = sending ? [] : brought.filter((picture) => picture.by !== mark);
-  return waiting.length ? { models: [...vaeDemo.models], ...rule(), files: waiting.map(({ name, x }) => ({ name, x })) } : null;
-}, (asked) => server.own(asked), (answer, { models, files, ...ruled }) => {
+  return waiting.length ? { models: [...vaeDemo.models], ...rule(), pictures: waiting.map(({ name, x }) => ({ name, x })) } : null;
+}, (asked) => server.own(asked), (answer, { models, pictures, ...ruled }) => {
   vaeDemo.complain(element, answer.error === "error.offline" ? "map.pictures.offline" : answer.error);
+  if (["error.busy", "error.offline"].includes(answer.error)) setTimeout(replace, 3000);
   if (answer.error) return;
   const mark = JSON.stringify([models, ruled]);
   waiting.forEach((picture, i) => Object.assign(picture, { ...answer.pictures[i], by: mark }));
