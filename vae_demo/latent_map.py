@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vae_demo import checkpoints
+from vae_demo import checkpoints, projections
 from vae_demo.checkpoints import CheckpointError
 from vae_demo.models import Coder, VariationalAutoencoder
 
@@ -32,7 +32,7 @@ MODELS = ("ae", "vae")  # must be there, with all test digits
 JUDGE = "judge"
 PLANE = 2  # codes of so many numbers are their own map
 OTHERS = 2_000  # test digits of any other model, and on a grid of maps; a plane holds all
-METRICS = ("euclidean", "cosine", "manhattan", "correlation")  # as umap-learn calls them
+METRICS = projections.METRICS
 HALF_ROUNDING = 2.0**-11  # largest relative error of a number stored as float16
 STEPS = 2**16 - 1  # a place is stored in so many equal steps from the least to the greatest
 SURE = 2**8 - 1  # a probability of 1 as it is stored
@@ -49,8 +49,6 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-# umap-learn's own 5 blurs neighbourhoods: the VAE map's trustworthiness is .914 at 5, .963 at 40.
-NEGATIVE_SAMPLES = 40
 
 Arrays = dict[str, NDArray[Any]]
 Points = NDArray[np.float32]
@@ -545,77 +543,3 @@ def encode(
             mean = model.encode(x)
         means.append(mean.cpu())
     return torch.cat(means), torch.cat(logvars) if logvars else None
-
-
-def orient(points: Points, onto: Points) -> Points:
-    """Turn, mirror and shift a map, never stretch it, to lie as closely as it can on another.
-
-    Args:
-        points, onto: (N, D), row by row the same digits.
-    """
-    turn, shift = motion(points, onto)
-    return (points @ turn + shift).astype(np.float32)
-
-
-def motion(points: Points, onto: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What `orient` does: points @ turn (D, D) + shift (D,).
-
-    The orthogonal Procrustes problem (Schönemann 1966).
-    """
-    middle, target = (places.mean(0, dtype=np.float64) for places in (points, onto))
-    u, _, vt = np.linalg.svd((points - middle).T @ (onto - target))
-    turn = u @ vt
-    return turn, target - middle @ turn
-
-
-def fitted(
-    codes: NDArray[np.float32] | Tensor,
-    n_neighbors: int = 15,
-    min_dist: float = 0.1,
-    metric: str = "euclidean",
-    seed: int = 1,
-    dimensions: int = 2,
-    negative_samples: int = NEGATIVE_SAMPLES,
-) -> Any:
-    """A `umap.UMAP` fitted to codes; its `transform` refines the places of new ones. Arguments as
-    those of `fit`."""
-    import umap
-
-    return umap.UMAP(
-        n_neighbors=n_neighbors,
-        min_dist=min_dist,
-        metric=metric,
-        n_components=dimensions,
-        negative_sample_rate=negative_samples,
-        random_state=seed,
-        n_jobs=1,  # what a fixed seed demands
-    ).fit(np.ascontiguousarray(codes, dtype=np.float32))
-
-
-def fit(
-    codes: NDArray[np.float32] | Tensor,
-    n_neighbors: int = 15,
-    min_dist: float = 0.1,
-    metric: str = "euclidean",
-    seed: int = 1,
-    dimensions: int = 2,
-    negative_samples: int = NEGATIVE_SAMPLES,
-) -> Points:
-    """Lay codes out with umap-learn; the same seed gives the same map on the same machine.
-
-    Takes about a minute for 10,000 codes, and the first call ten seconds more: numba compiles.
-
-    Args:
-        codes: (N, Z).
-        n_neighbors: how far a neighbourhood reaches, 3 … N.
-        min_dist: how tightly points may be packed, in units of the map.
-        metric: any of umap-learn's; `locate` knows Euclidean distance only.
-        dimensions: of the map.
-        negative_samples: how many random points push at each point for every neighbour that
-            pulls (umap-learn's `negative_sample_rate`).
-
-    Returns:
-        (N, dimensions), float32.
-    """
-    layout = fitted(codes, n_neighbors, min_dist, metric, seed, dimensions, negative_samples)
-    return np.asarray(layout.embedding_, dtype=np.float32)

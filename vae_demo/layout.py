@@ -27,20 +27,18 @@ from vae_demo.latent_map import (
     COMMAND,
     JUDGE,
     MODELS,
-    NEGATIVE_SAMPLES,
     PLANE,
     Codes,
     EncodedDigits,
     Points,
     encode,
-    fitted,
     locate,
-    motion,
     on_plane,
     pca,
 )
 from vae_demo.losses import squared_error
 from vae_demo.models import Coder, Judge
+from vae_demo.projections import NEGATIVE_SAMPLES, fitted, motion
 from vae_demo.yardstick import decoded, read
 
 CPU = torch.device("cpu")
