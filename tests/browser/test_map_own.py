@@ -163,6 +163,7 @@ def test_pictures_lie_on_both_maps_and_follow_the_models(open_page: Open) -> Non
     page.get_by_test_id("remove-all").click()
     expect(tiles).to_have_count(0)
     page.wait_for_function(
-        """before => document.querySelector('[data-testid=map-left] canvas.over').toDataURL() === before""",
+        """before => document.querySelector(
+          '[data-testid=map-left] canvas.over').toDataURL() === before""",
         arg=before["left"],
     )
