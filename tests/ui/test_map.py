@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,16 @@ from vae_demo import data, latent_map
 from vae_demo.projections import Projections
 from vae_demo.ui.app import texts
 from vae_demo.ui.exhibit import HERE, picture
-from vae_demo.ui.map import CHUNK, MAX_CELLS, MAX_DIGITS, MAX_PICTURES, MAX_TILES, NEAREST, map_tab
+from vae_demo.ui.map import (
+    CHUNK,
+    MAX_CELLS,
+    MAX_DIGITS,
+    MAX_PICTURES,
+    MAX_TILES,
+    NEAREST,
+    SCRIPTS,
+    map_tab,
+)
 from vae_demo.ui.map_places import principal
 from vae_demo.zoo import TRAINING, Zoo, training_pictures
 
@@ -480,11 +490,20 @@ def test_what_is_no_request_is_refused(functions: dict[str, Ask], name: str, pay
 
 
 def test_every_word_is_in_both_languages() -> None:
-    """Keys in the template and the script, and no key that nobody uses."""
-    source = (HERE / "map.html").read_text("utf-8") + (HERE / "map.js").read_text("utf-8")
+    """Keys in the template and the scripts, and no key that nobody uses."""
+    scripts = [HERE / f"{name}.js" for name in SCRIPTS]
+    source = "".join(path.read_text("utf-8") for path in (HERE / "map.html", *scripts))
+    # "map.note." + name, "map.plot.${side}"
+    families = tuple(re.findall(r'"(map\.[\w.]*\.)(?:"|\$\{)', source))
     english, korean = texts()["en"], texts()["ko"]
     keys = {key for key in english if key.startswith("map.")}
     assert keys == {key for key in korean if key.startswith("map.")}
-    assert {key for key in keys if f'"{key}"' not in source} == set()
-    assert "error.map" in english
-    assert "error.map" in korean
+    assert [key for key in keys if f'"{key}"' not in source and not key.startswith(families)] == []
+
+
+def test_every_refusal_has_words() -> None:
+    codes = set()
+    for path in HERE.glob("*.py"):
+        codes |= set(re.findall(r'"(error\.[\w.]+)"', path.read_text("utf-8")))
+    assert "error.own.zip" in codes
+    assert codes <= texts()["en"].keys() & texts()["ko"].keys()
