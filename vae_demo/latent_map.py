@@ -411,10 +411,10 @@ def on_plane(z: Tensor) -> Points:
     return np.pad(z.detach().cpu().numpy(), ((0, 0), (0, PLANE - z.shape[1]))).astype(np.float32)
 
 
-def middles(codes: Codes, labels: NDArray[np.uint8]) -> list[list[float] | None]:
+def middles(points: Points, labels: NDArray[np.uint8]) -> list[list[float] | None]:
     """Where the name of each class belongs: the median of its places; None for a class of none."""
-    labels = labels[: len(codes.points)]
-    classes = [codes.points[labels == label] for label in range(10)]
+    labels = labels[: len(points)]
+    classes = [points[labels == label] for label in range(10)]
     return [np.median(one, axis=0).tolist() if len(one) else None for one in classes]
 
 

@@ -48,15 +48,23 @@ class RequestError(ValueError):
         self.code = code
 
 
-def exhibit(name: str, server_functions: Sequence[ServerFunction] = (), **props: Any) -> gr.HTML:
+def exhibit(
+    name: str,
+    server_functions: Sequence[ServerFunction] = (),
+    scripts: Sequence[str] | None = None,
+    **props: Any,
+) -> gr.HTML:
     """A `gr.HTML` whose template and script are files of this folder.
 
     Args:
         name: stem of the `.html` and `.js` files, and the id of the element on the page.
+        scripts: stems of the `.js` files, if there are several; in this order they are one script.
         server_functions: what the script may call as `server.<function>(dictionary)`.
         props: constants for the script, which finds them in `props`.
     """
-    script = (HERE / f"{name}.js").read_text(encoding="utf-8")
+    script = "\n".join(
+        (HERE / f"{part}.js").read_text(encoding="utf-8") for part in scripts or [name]
+    )
     return gr.HTML(
         html_template=(HERE / f"{name}.html").read_text(encoding="utf-8"),
         # In a block of its own, so that a script may reuse the names Gradio hands it.

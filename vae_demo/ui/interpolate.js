@@ -16,14 +16,14 @@ const narrow = matchMedia("(max-width: 700px)").matches, roomy = matchMedia("(mi
 const STEPS = { way: narrow ? 7 : 9, sheet: roomy ? 7 : 5, arithmetic: 7 };
 const TRAVEL = 3200, REST = 700; // ms from end to end, and at each end
 const SURE = 0.9; // confidence from which a reading counts
-const SIDE = 616, PEN = 40; // of a drawing, as on the slate of Draw
+const PEN = 40; // of a drawing, as on the slate of Draw
 
 // The panels of all ends are alike.
 for (const box of element.querySelectorAll(".end")) {
   const name = box.dataset.end;
   box.innerHTML = `<p class="name"></p>
     <div class="slate"><canvas width="28" height="28" data-testid="${name}-picture" aria-hidden="true"></canvas>
-      <canvas class="ink" width="${SIDE / 2}" height="${SIDE / 2}" tabindex="0" role="img" data-testid="${name}-ink" data-label="interpolate.${name}.draw" data-hint="interpolate.ink.hint"></canvas>
+      <canvas class="ink" tabindex="0" role="img" data-testid="${name}-ink" data-label="interpolate.${name}.draw" data-hint="interpolate.ink.hint"></canvas>
       <svg class="pencil" viewBox="0 0 16 16" aria-hidden="true"><path d="M2 14l1-4 8-8 3 3-8 8z"/></svg></div>
     <p class="note"></p>
     <p class="pick"><select data-testid="${name}-kind" data-label="interpolate.${name}.kind"></select><button data-testid="${name}-another"></button></p>`;
@@ -419,7 +419,7 @@ function write() {
     const label = vaeDemo.text({ drawing: "interpolate.draw", sketch: "interpolate.clear" }[what] ?? "interpolate.another");
     Object.assign(another(name), { textContent: { drawing: "✎", sketch: "✕" }[what] ?? "↻", title: label, disabled: ["mean", "point", "thin", "thick"].includes(what) });
     another(name).setAttribute("aria-label", label);
-    redraw(name);
+    inks[name]();
   }
   const [low, high, step] = MODES[mode].steps;
   Object.assign($("[data-testid=steps]"), { min: low, max: high, step });
@@ -467,7 +467,7 @@ for (const name of ENDS) {
     ends[name] = what === "drawing" || what in PENS ? what : what === "noise" ? anyPoint() : what === "sketch" ? { strokes: [] }
       : what.startsWith("mean-") ? vaeDemo.classMean(Number(what.slice(5))) : anyOf(Number(what));
     ask();
-    if (what === "sketch") { redraw(name); panel(name).querySelector(".ink").focus(); }
+    if (what === "sketch") { inks[name](); panel(name).querySelector(".ink").focus(); }
   });
   another(name).addEventListener("click", () => {
     const end = ends[name], what = kind(end);
@@ -505,56 +505,11 @@ for (const button of element.querySelectorAll("button[data-mode]"))
   });
 
 // Ink: a drawing on the picture of an end -----------------------------------------------------------
-const inks = Object.fromEntries(ENDS.map((name) => [name, panel(name).querySelector(".ink")]));
-function redraw(name) {
-  const context = inks[name].getContext("2d");
-  const css = (color) => `rgb(${color.join(" ")})`;
-  context.setTransform(0.5, 0, 0, 0.5, 0, 0);
-  if (kind(ends[name]) !== "sketch") return context.clearRect(0, 0, SIDE, SIDE); // see the picture below
-  context.fillStyle = css(vaeDemo.GROUND);
-  context.fillRect(0, 0, SIDE, SIDE);
-  Object.assign(context, { strokeStyle: css(vaeDemo.INK), lineWidth: PEN, lineCap: "round", lineJoin: "round" });
-  for (const points of ends[name].strokes) {
-    context.beginPath();
-    context.moveTo(points[0], points[1]);
-    for (let i = points.length === 2 ? 0 : 2; i < points.length; i += 2) context.lineTo(points[i], points[i + 1]);
-    context.stroke();
-  }
-}
+const inks = {}; // what paints each slate anew
 for (const name of ENDS) {
-  const canvas = inks[name];
-  let pointer = null;
-  const point = (event) => {
-    const box = canvas.getBoundingClientRect();
-    const on = (value, length) => Math.max(0, Math.min(SIDE, Math.round((value / length) * SIDE)));
-    return [on(event.clientX - box.left, box.width), on(event.clientY - box.top, box.height)];
-  };
-  canvas.addEventListener("pointerdown", (event) => {
-    if (pointer !== null || event.button !== 0) return;
-    event.preventDefault();
-    canvas.focus({ preventScroll: true });
-    pointer = event.pointerId;
-    canvas.setPointerCapture(pointer);
-    ends[name] = { strokes: [...(kind(ends[name]) === "sketch" ? ends[name].strokes : []), point(event)] };
-    redraw(name);
-    ask();
-  });
-  canvas.addEventListener("pointermove", (event) => {
-    if (event.pointerId !== pointer) return;
-    const { strokes } = ends[name], moves = event.getCoalescedEvents?.() ?? [];
-    // Never changed in place: a request under way keeps what it asked.
-    ends[name] = { strokes: [...strokes.slice(0, -1), [...strokes.at(-1), ...(moves.length ? moves : [event]).flatMap(point)]] };
-    redraw(name);
-    ask();
-  });
-  for (const over of ["pointerup", "pointercancel"])
-    canvas.addEventListener(over, (event) => { if (event.pointerId === pointer) pointer = null; });
-  canvas.addEventListener("keydown", (event) => {
-    if (!["Delete", "Backspace"].includes(event.key) || kind(ends[name]) !== "sketch") return;
-    event.preventDefault();
-    ends[name] = { strokes: [] };
-    ask();
-  });
+  const isSketch = () => kind(ends[name]) === "sketch";
+  // Where nothing is drawn, the slate is clear and shows the picture below.
+  inks[name] = vaeDemo.pad(panel(name).querySelector(".ink"), () => (isSketch() ? ends[name].strokes : null), (strokes) => { ends[name] = { strokes }; ask(); }, isSketch);
 }
 
 // Play: there and back, with a rest at both ends ---------------------------------------------------

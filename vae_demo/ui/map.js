@@ -1,116 +1,146 @@
-// Two maps of the same digits. Plotly draws the dots; pointing, zooming and the marks above the dots
-// are done here, since Plotly answers the pointer only twenty times a second, and a finger hardly.
+// The map: two arrangements of the same digits, linked. What is drawn on a map besides its dots lies
+// in map_layers.js, the lasso and what leaves the page in map_selection.js, the visitor's own
+// projections and pictures in map_own.js; all share this scope.
 const { vaeDemo } = window;
-vaeDemo.exhibit(element);
-
 const $ = (selector) => element.querySelector(selector);
 const section = element.firstElementChild;
+const SIDES = ["left", "right"];
 const CLASSES = [...Array(10).keys()];
-const REACH = { mouse: 18, touch: 30 }; // px: how far a dot may be from the pointer
-const ZOOM = { out: 1.25, in: 1 / 80 }; // in units of the whole map
-const SVG_POINTS = 2000; // as many as a browser without WebGL can bear
+const REACH = { mouse: 10, touch: 26 }; // px: how far a dot may be from the pointer
+const ABOUT = 60; // px: how far from any dot a place still stands for its neighbours
+const NEIGHBOURS = 15;
+const TEST = 10_000; // digits from this number on are training digits
+const ZOOM = { out: 1.25, in: 1 / 120 }; // in units of the whole map
+const JOURNEY = 900; // ms
+const RIM = 26; // px around the whole map
+const LENSES = ["umap", "pca", "plane", "own"];
+const COLOURS = ["class", "error", "kl_nats", "confidence", "gap"];
 
-let Plotly = null;
-let labels = null; // Uint8Array (N,); a model may have encoded only the first so many
-let sent = null; // a point of code space that another tab sent here
+// What the visitor has chosen -----------------------------------------------------------------------
+let lens = "umap", solid = false; // solid: in three dimensions
+let colouring = "class";
+let everything = false; // the training digits too
 let chosen = new Set(); // classes to see; none chosen means all
-let shown = null, pinned = null; // digits by their number in the test set
+let selection = null; // Set of digits, or null
+let pinned = null; // a digit, by its number
+let pointed = null; // {digit} or {map, place}
+let projection = null; // {left, right: arrangements, settings, models}: made for this visitor
+let sent = null; // a point of code space that came from another tab, or is drawn here
+let labels = null; // Uint8Array of classes
 let ready = false;
+const turn = { yaw: 0.5, pitch: 0.35 }; // of both maps in three dimensions
 
-// Where things are ----------------------------------------------------------------------------------
-// A view is its centre and the map units a pixel covers, the same along both axes.
+// Called with what changed: "lens", "digits", "tones", "view", "words".
+const watchers = [];
+const changed = (what) => watchers.forEach((watch) => watch(what));
+
+// The two grounds -----------------------------------------------------------------------------------
+for (const side of SIDES)
+  $("figure[data-side=" + side + "]").innerHTML = `<figcaption data-model="${side}"></figcaption>
+    <div class="ground" data-testid="map-${side}" tabindex="0" role="application" data-label="map.plot.${side}">
+      <canvas class="under"></canvas><canvas class="dots"></canvas><canvas class="over"></canvas>
+      <div class="marks" aria-hidden="true"></div>
+      <p class="legend" hidden><i></i><span></span><b></b><span></span></p>
+      <p class="kind note" data-testid="map-kind-${side}"></p>
+      <p class="loading" data-text="map.loading"></p>
+    </div>`;
+
+const STAR = '<svg viewBox="-12 -12 24 24"><path d="M0-10 2.6-3.6 9.5-3.1 4.2 1.4 5.9 8.1 0 4.5-5.9 8.1-4.2 1.4-9.5-3.1-2.6-3.6Z"/></svg><i></i>';
 function createMap(side) {
-  const plot = $("[data-testid=map-" + side + "]");
-  const ground = plot.parentElement;
-  const marks = ground.querySelector(".marks");
-  const mark = (name) => {
+  const ground = $("[data-testid=map-" + side + "]");
+  const mark = (name, testId) => {
     const node = document.createElement("span");
     node.className = name;
     node.hidden = true;
-    marks.append(node);
+    if (testId) node.dataset.testid = testId + "-" + side;
+    ground.querySelector(".marks").append(node);
     return node;
   };
-  const names = CLASSES.map((digit) => Object.assign(mark("class-name"), { textContent: digit }));
-  const star = mark("star");
-  star.dataset.testid = "map-mine-" + side;
-  star.innerHTML = '<svg viewBox="-12 -12 24 24"><path d="M0-10 2.6-3.6 9.5-3.1 4.2 1.4 5.9 8.1 0 4.5-5.9 8.1-4.2 1.4-9.5-3.1-2.6-3.6Z"/></svg><i data-text="map.star"></i>';
   const map = {
-    side, plot, ground, names, star, ring: mark("ring"), pin: mark("ring pin"),
-    points: null, corners: null, view: null, size: [0, 0], middles: [], mine: null, drawn: false, due: false,
+    side, ground, under: ground.querySelector(".under"), over: ground.querySelector(".over"),
+    names: CLASSES.map((digit) => Object.assign(mark("class-name"), { textContent: digit })),
+    spot: mark("ring spot", "map-spot"), ring: mark("ring", "map-ring"), pin: mark("ring pin", "map-pin"), star: mark("star", "map-mine"),
+    lens: null, // {name, points, dimensions, low, high, middles, count, plane …} as it arrived
+    values: null, view: null, home: null, journey: null, size: [0, 0], mine: null, due: false,
   };
-  map.ring.dataset.testid = "map-ring-" + side;
-  map.pin.dataset.testid = "map-pin-" + side;
+  map.star.innerHTML = STAR;
+  map.scatter = createScatter(ground.querySelector(".dots"), () => render(map));
   return map;
 }
-const maps = ["left", "right"].map(createMap);
-vaeDemo.translate(element);
+const maps = SIDES.map(createMap);
+const model = (map) => vaeDemo.models[maps.indexOf(map)];
+const other = (map) => maps.find((one) => one !== map);
 
-const has = (map, index) => index !== null && 2 * index < map.points.length;
-const at = (map, index) => [map.points[2 * index], map.points[2 * index + 1]];
-const toPixel = ({ view, size }, [x, y]) => [size[0] / 2 + (x - view.x) / view.unit, size[1] / 2 - (y - view.y) / view.unit];
-const toMap = ({ view, size }, [px, py]) => [view.x + (px - size[0] / 2) * view.unit, view.y - (py - size[1] / 2) * view.unit];
+// Places --------------------------------------------------------------------------------------------
+const has = (map, index) => index !== null && index < map.lens.points.length / map.lens.dimensions;
+function at({ lens: { points, dimensions } }, index) {
+  const i = dimensions * index;
+  return [points[i], points[i + 1], dimensions === 3 ? points[i + 2] : 0];
+}
+const spatial = (map) => map.lens?.dimensions === 3;
+function toPixel({ view, size }, place) {
+  const [across, up] = turned(view);
+  const d = [0, 1, 2].map((k) => (place[k] ?? 0) - view.centre[k]);
+  const along = (row) => row[0] * d[0] + row[1] * d[1] + row[2] * d[2];
+  return [size[0] / 2 + along(across) / view.unit, size[1] / 2 - along(up) / view.unit];
+}
+// Of a flat map only.
+const toMap = ({ view, size }, [px, py]) => [view.centre[0] + (px - size[0] / 2) * view.unit, view.centre[1] - (py - size[1] / 2) * view.unit];
 const atHome = ({ view, home }) => view.unit >= home.unit * 0.999;
+const within = ({ size }, [x, y], rim = 0) => x >= rim && y >= rim && x <= size[0] - rim && y <= size[1] - rim;
 
-function home({ corners: [[left, bottom], [right, top]], size: [width, height] }) {
-  const unit = Math.max((right - left) / width, (top - bottom) / height) * 1.08;
-  return { x: (left + right) / 2, y: (bottom + top) / 2, unit };
+function home(map) {
+  const { low, high, dimensions } = map.lens, [width, height] = map.size;
+  const centre = [0, 1, 2].map((k) => ((low[k] ?? 0) + (high[k] ?? 0)) / 2);
+  if (dimensions === 3) {
+    map.radius = Math.hypot(...high.map((value, k) => (value - low[k]) / 2));
+    return { centre, unit: (1.7 * map.radius) / Math.min(width, height), ...turn };
+  }
+  map.radius = 0;
+  // Room above and below for what is written there.
+  const unit = Math.max((high[0] - low[0]) / (width - 2 * RIM), (high[1] - low[1]) / (height - 2 * RIM)) || 1 / width;
+  return { centre, unit, yaw: 0, pitch: 0 };
 }
 
-function look(map, { x, y, unit }) {
-  const [[left, bottom], [right, top]] = map.corners;
-  const between = (low, value, high) => Math.min(high, Math.max(low, value));
+function look(map, { centre, unit, yaw = 0, pitch = 0 }) {
+  const { low, high } = map.lens;
+  const between = (least, value, most) => Math.min(most, Math.max(least, value));
   map.view = {
-    x: between(left, x, right), y: between(bottom, y, top),
+    centre: centre.map((value, k) => between(low[k] ?? 0, value, high[k] ?? 0)),
     unit: between(map.home.unit * ZOOM.in, unit, map.home.unit * ZOOM.out),
+    yaw, pitch,
   };
+  map.journey = null;
   map.ground.classList.toggle("near", !atHome(map));
-  placeMarks(map);
+  changed("view");
   render(map);
 }
 
+// What lies under the pointer stays there.
 function zoom(map, pixel, factor) {
-  const [x, y] = toMap(map, pixel);
   const unit = Math.min(map.home.unit * ZOOM.out, Math.max(map.home.unit * ZOOM.in, map.view.unit * factor));
-  const share = unit / map.view.unit;
-  look(map, { x: x + (map.view.x - x) * share, y: y + (map.view.y - y) * share, unit });
+  const step = map.view.unit - unit;
+  shift(map, (pixel[0] - map.size[0] / 2) * step, -(pixel[1] - map.size[1] / 2) * step, unit);
 }
 
-// Dots ----------------------------------------------------------------------------------------------
-const color = (digit) => getComputedStyle(document.body).getPropertyValue("--class-" + digit).trim();
-const opacity = (digit) => (!chosen.size || chosen.has(digit) ? 0.75 : 0.06);
-const ranges = ({ view, size: [width, height] }) => ({
-  "xaxis.range": [view.x - (width / 2) * view.unit, view.x + (width / 2) * view.unit],
-  "yaxis.range": [view.y - (height / 2) * view.unit, view.y + (height / 2) * view.unit],
-});
-const webgl = (() => {
-  try { return Boolean(document.createElement("canvas").getContext("webgl")); } catch { return false; }
-})();
-const visible = (index) => webgl || index < SVG_POINTS;
-
-function traces(map) {
-  return CLASSES.map((digit) => {
-    const members = [];
-    labels.forEach((label, index) => { if (label === digit && visible(index) && has(map, index)) members.push(index); });
-    return {
-      type: webgl ? "scattergl" : "scatter", mode: "markers", hoverinfo: "skip",
-      x: Float32Array.from(members, (index) => map.points[2 * index]),
-      y: Float32Array.from(members, (index) => map.points[2 * index + 1]),
-      marker: { size: map.size[0] < 420 ? 3 : 4, color: color(digit), opacity: opacity(digit), line: { width: 0 } },
-    };
-  });
+// Move the view across and up, in map units.
+function shift(map, right, upwards, unit = map.view.unit) {
+  const [across, up] = turned(map.view);
+  look(map, { ...map.view, unit, centre: map.view.centre.map((value, k) => value + right * across[k] + upwards * up[k]) });
 }
 
-function draw(map) {
-  const range = ranges(map);
-  const axis = (name) => ({ range: range[name + ".range"], autorange: false, fixedrange: true, visible: false });
-  map.drawn = true;
-  Plotly.newPlot(map.plot, traces(map), {
-    width: map.size[0], height: map.size[1], margin: { l: 0, r: 0, t: 0, b: 0, pad: 0 },
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, hovermode: false,
-    xaxis: axis("xaxis"), yaxis: axis("yaxis"),
-  }, { staticPlot: true, plotGlPixelRatio: window.devicePixelRatio });
-  map.plot.on("plotly_webglcontextlost", () => { map.drawn = false; render(map); });
+function rotate(yaw, pitch) {
+  turn.yaw = yaw;
+  turn.pitch = Math.max(-Math.PI / 2, Math.min(Math.PI / 2, pitch));
+  for (const map of maps) if (spatial(map) && map.view) look(map, { ...map.view, ...turn });
 }
+
+// Frames --------------------------------------------------------------------------------------------
+const layers = { under: [], over: [] }; // functions of (map, context), in CSS pixels
+const dotSize = (map) => {
+  const size = (map.size[0] < 420 ? 3.2 : 4) * (map.lens.points.length / map.lens.dimensions > 20_000 ? 0.7 : 1);
+  return size * Math.min(2.4, (map.home.unit / map.view.unit) ** 0.35);
+};
 
 // At most once a frame, however fast the pointer is.
 function render(map) {
@@ -118,37 +148,59 @@ function render(map) {
   map.due = true;
   requestAnimationFrame(() => {
     map.due = false;
-    if (!Plotly) return;
-    if (!map.drawn) return draw(map);
-    Plotly.relayout(map.plot, { width: map.size[0], height: map.size[1], ...ranges(map) });
+    const moving = frame(map);
+    if (moving || map.journey) render(map);
   });
 }
-
-function restyle() {
-  for (const map of maps)
-    if (map.drawn) Plotly.restyle(map.plot, { "marker.color": CLASSES.map(color), "marker.opacity": CLASSES.map(opacity) });
+function frame(map) {
+  if (map.journey) travel(map);
+  const moving = map.scatter.draw(map.view, map.size, { size: dotSize(map), depth: map.radius });
+  for (const where of ["under", "over"]) {
+    const canvas = map[where], ratio = window.devicePixelRatio;
+    const [width, height] = map.size.map((length) => Math.round(length * ratio));
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const context = canvas.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, width, height);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    if (!moving) for (const layer of layers[where]) layer(map, context);
+  }
+  placeMarks(map);
+  return moving;
+}
+// A view on its way to another.
+function travel(map) {
+  const { from, to, began } = map.journey, share = Math.min(1, (performance.now() - began) / JOURNEY), t = share * share * (3 - 2 * share);
+  const mix = (a, b) => a + (b - a) * t;
+  map.view = {
+    centre: from.centre.map((value, k) => mix(value, to.centre[k])), unit: from.unit * (to.unit / from.unit) ** t,
+    yaw: mix(from.yaw, to.yaw), pitch: mix(from.pitch, to.pitch),
+  };
+  if (share === 1) { map.journey = null; changed("view"); }
+  map.ground.classList.toggle("near", !atHome(map));
 }
 
 // Marks lie above the dots as elements, so that moving them redraws nothing else.
 function placeMarks(map) {
-  if (!map.view) return;
   const put = (node, place) => {
-    const [x, y] = place ? toPixel(map, place) : [NaN, NaN];
-    node.hidden = !(x >= 0 && x <= map.size[0] && y >= 0 && y <= map.size[1]);
-    if (!node.hidden) node.style.transform = "translate(" + x.toFixed(1) + "px," + y.toFixed(1) + "px)";
+    const pixel = place ? toPixel(map, place) : [NaN, NaN];
+    node.hidden = !within(map, pixel);
+    if (!node.hidden) node.style.transform = "translate(" + pixel[0].toFixed(1) + "px," + pixel[1].toFixed(1) + "px)";
   };
   map.names.forEach((node, digit) => {
-    put(node, map.middles[digit]);
+    put(node, layerOn("names") ? map.lens.middles[digit] : null);
     node.classList.toggle("dim", chosen.size > 0 && !chosen.has(digit));
   });
-  put(map.ring, shown !== pinned && has(map, shown) ? at(map, shown) : null);
+  const digit = pointed?.digit ?? null;
+  put(map.ring, digit !== pinned && has(map, digit) ? at(map, digit) : null);
   put(map.pin, has(map, pinned) ? at(map, pinned) : null);
+  put(map.spot, pointed?.places?.[map.side]);
   put(map.star, map.mine);
 }
 
 function measure(map) {
   const size = [map.ground.clientWidth, map.ground.clientHeight];
-  if (!size[0] || !size[1] || !map.points) return;
+  if (!size[0] || !size[1] || !map.lens) return;
   if (size[0] === map.size[0] && size[1] === map.size[1]) return;
   const wasHome = !map.view || atHome(map);
   map.size = size;
@@ -156,59 +208,252 @@ function measure(map) {
   look(map, wasHome ? map.home : map.view);
 }
 
-// The digit that is shown ---------------------------------------------------------------------------
+// Tones ---------------------------------------------------------------------------------------------
+const style = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+// From what is usual to what stands out, on light ground and on dark.
+const RAMP = { light: ["#cfd8d3", "#4f9d9a", "#3a2a6b"], dark: ["#3e4a52", "#3fa39b", "#fff3a0"] };
+const STANDS_OUT_LOW = new Set(["confidence", "gap"]);
+const on = (index) => (!chosen.size || chosen.has(labels[index])) && (!selection || selection.has(index));
+
+function range(values) {
+  const sorted = Float32Array.from(values).sort(), rank = (share) => sorted[Math.round(share * (sorted.length - 1))];
+  return [rank(0.02), rank(0.98)];
+}
+function tone(map) {
+  const count = map.lens.points.length / map.lens.dimensions, bytes = new Uint8Array(4 * count);
+  const values = colouring === "class" ? null : map.values?.[colouring];
+  const classes = CLASSES.map((digit) => rgb(style("--class-" + digit)));
+  const plain = rgb(style("--soft")), stops = RAMP[vaeDemo.isDark() ? "dark" : "light"].map(rgb);
+  const [low, high] = values ? range(values) : [0, 1];
+  for (let i = 0; i < count; i++) {
+    let ink = colouring === "class" ? classes[labels[i]] : plain;
+    if (values && i < values.length) {
+      const share = Math.min(1, Math.max(0, (values[i] - low) / (high - low || 1)));
+      const place = 2 * (STANDS_OUT_LOW.has(colouring) ? 1 - share : share), stop = Math.min(1, Math.floor(place));
+      ink = stops[stop].map((value, k) => value + (stops[stop + 1][k] - value) * (place - stop));
+    }
+    bytes.set(ink, 4 * i);
+    bytes[4 * i + 3] = on(i) ? (layerDims(map) ? 110 : 205) : 14;
+  }
+  map.scatter.colour(bytes);
+  legend(map, values && [low, high]);
+}
+function legend(map, ends) {
+  const line = map.ground.querySelector(".legend");
+  line.hidden = colouring === "class";
+  if (line.hidden) return;
+  const [bar, least, name, most] = line.children;
+  bar.hidden = least.hidden = most.hidden = !ends;
+  name.textContent = ends ? vaeDemo.text("map.colour." + colouring) : vaeDemo.text("map.colour.none");
+  if (!ends) return;
+  const stops = RAMP[vaeDemo.isDark() ? "dark" : "light"];
+  bar.style.background = "linear-gradient(90deg," + (STANDS_OUT_LOW.has(colouring) ? [...stops].reverse() : stops) + ")";
+  const short = (value) => value.toLocaleString(vaeDemo.language, { maximumSignificantDigits: 2 });
+  [least.textContent, most.textContent] = ends.map(short);
+}
+function restyle() {
+  for (const map of maps) if (map.lens) tone(map);
+  changed("tones");
+  maps.forEach(render);
+}
+
+// Arrangements arrive -------------------------------------------------------------------------------
+const KINDS = { float32: Float32Array, uint8: Uint8Array };
+const page = new URL(location.pathname.replace(/\/?$/, "/"), location.origin);
+async function fetchArrays(path) {
+  const response = await fetch(new URL("points/" + path, page));
+  if (!response.ok) throw new Error(response.status);
+  const buffer = await response.arrayBuffer(), length = new DataView(buffer).getUint32(0, true);
+  const { arrays, ...facts } = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  for (const [name, { dtype, shape, offset }] of Object.entries(arrays)) {
+    facts[name] = new KINDS[dtype](buffer, offset, shape.reduce((a, b) => a * b, 1));
+    if (name === "points") facts.dimensions = shape[1];
+  }
+  return facts;
+}
+const arrivals = new Map(); // path → promise
+function arrays(path) {
+  if (!arrivals.has(path)) {
+    const arrival = fetchArrays(path);
+    arrival.catch(() => arrivals.delete(path));
+    arrivals.set(path, arrival);
+  }
+  return arrivals.get(path);
+}
+
+const isPlane = (name) => vaeDemo.latentSize(name) <= 2;
+const twins = () => vaeDemo.models.every((name) => ["ae", "vae"].includes(name));
+function lensName(name) {
+  if (isPlane(name)) return "plane";
+  if (lens === "own") return projectionFits() ? "own" : "umap";
+  return (lens === "plane" ? "umap" : lens) + (solid ? "3" : "");
+}
+const projectionFits = () => projection && (projection.models === null || projection.models.join() === vaeDemo.models.join());
+const canHaveAll = () => twins() && lens === "umap" && !solid;
+
+async function arrangement(map) {
+  const name = lensName(model(map));
+  if (name === "own") return { ...projection[map.side], name };
+  const found = { ...(await arrays(model(map) + "/" + name)), name };
+  if (!everything || !canHaveAll()) return found;
+  const more = await arrays(model(map) + "/training");
+  const points = new Float32Array(found.points.length + more.points.length);
+  points.set(found.points);
+  points.set(more.points, found.points.length);
+  return { ...found, points, low: found.low.map((value, k) => Math.min(value, more.low[k])), high: found.high.map((value, k) => Math.max(value, more.high[k])) };
+}
+async function classesOfAll() {
+  const found = await arrays("digits/labels");
+  if (!found.training_labels) return found.labels;
+  const all = new Uint8Array(found.labels.length + found.training_labels.length);
+  all.set(found.labels);
+  all.set(found.training_labels, found.labels.length);
+  return all;
+}
+const fetchMaps = () => Promise.all([classesOfAll(), ...maps.map(arrangement), ...maps.map(valuesOf)]);
+const valuesOf = (map) => (colouring === "class" ? null : arrays(model(map) + "/values"));
+
+let asked = 0;
+async function arrange({ journey = true } = {}) {
+  writeLens();
+  const number = ++asked;
+  let arrived;
+  try { arrived = await fetchMaps(); } catch { return void (number === asked && vaeDemo.complain(element, "error.map")); }
+  if (number !== asked) return;
+  vaeDemo.complain(element, null);
+  labels = arrived[0];
+  maps.forEach((map, i) => setOut(map, arrived[1 + i], arrived[3 + i], journey && ready && !vaeDemo.calm()));
+  writeLens();
+  changed("lens");
+}
+function setOut(map, arrived, values, journey) {
+  const same = map.lens?.points === arrived.points;
+  map.lens = arrived;
+  map.values = values;
+  if (!map.size[0]) measure(map);
+  if (!same) {
+    const from = map.view;
+    map.scatter.arrange(arrived.points, arrived.dimensions, journey ? JOURNEY : 0);
+    map.home = home(map);
+    look(map, map.home);
+    if (from && journey) {
+      map.journey = { from, to: map.view, began: performance.now() };
+      map.view = from;
+    }
+  }
+  tone(map);
+  settleMine(map);
+}
+
+// The digit, or the place, that is pointed at -----------------------------------------------------------
 const answers = new Map(); // the latest ones, so that coming back costs nothing
 
-function showDigit(answer, { digit, models }) {
+const askPointed = vaeDemo.live(() => {
+  if (!pointed) return null;
+  const models = [...vaeDemo.models];
+  if (pointed.digit !== undefined && !pointed.specs) return { models, digit: pointed.digit };
+  return { models, ...pointed.specs };
+}, (it) => (it.digit === undefined ? server.place(it) : server.digit(it)), (answer, it) => {
   vaeDemo.complain(element, answer.error);
-  if (answer.error || models.join() !== vaeDemo.models.join()) return;
-  answers.set(digit, answer);
-  if (answers.size > 300) answers.delete(answers.keys().next().value);
-  card(digit, answer);
-}
+  if (answer.error || it.models.join() !== vaeDemo.models.join()) return;
+  if (it.digit !== undefined) {
+    answers.set(it.digit, answer);
+    if (answers.size > 300) answers.delete(answers.keys().next().value);
+    if (pointed?.digit === it.digit) card(answer);
+  } else if (pointed?.specs) card({ left: answer.left?.picture, right: answer.right?.picture, reading: answer });
+});
 
-let onCard = null;
-function card(digit, answer) {
-  onCard = digit;
-  for (const side of ["left", "right"])
-    vaeDemo.paint($("[data-testid=map-rebuilt-" + side + "]"), vaeDemo.bytes(answer[side]));
+let onCard = null; // what the pictures show: {digit} or {place}
+function card(answer) {
+  onCard = pointed;
+  for (const side of SIDES) {
+    if (answer[side]) vaeDemo.paint($("[data-testid=map-rebuilt-" + side + "]"), vaeDemo.bytes(answer[side]));
+    const reading = answer.reading?.[side];
+    $("[data-testid=map-reads-" + side + "]").textContent = reading ? vaeDemo.text("map.reads", { label: reading.class, percent: Math.round(100 * reading.confidence) }) : "";
+  }
   $(".original").hidden = !answer.original;
   if (answer.original) vaeDemo.paint($("[data-testid=map-original]"), vaeDemo.bytes(answer.original));
-  words();
+  writeCard();
 }
 
-const askDigit = vaeDemo.live(() => (shown === null ? null : { models: [...vaeDemo.models], digit: shown }), (it) => server.digit(it), showDigit);
-
 function show(index) {
-  if (index === shown) return;
-  shown = index;
+  if (index === null || (pointed?.digit ?? null) === index) return;
+  pointed = { digit: index };
+  if (index >= TEST && !props.originals) {
+    // The code of this digit is not here: its neighbours on the map stand in for it.
+    const map = maps[0], near = blend(map, at(map, index));
+    Object.assign(pointed, { specs: Object.fromEntries(SIDES.map((side) => [side, near])) });
+  }
   maps.forEach(placeMarks);
   const answer = answers.get(index);
-  if (answer) card(index, answer);
-  else if (index !== null) askDigit();
+  if (answer) card(answer);
+  else askPointed();
+}
+
+// UMAP's membership of places among their neighbours, nearest first (see latent_map.membership).
+function membership(distances) {
+  const target = Math.log2(distances.length);
+  let low = 0, high = 1e3 / (distances.reduce((a, b) => a + b) / distances.length || 1e-30);
+  for (let step = 0; step < 40; step++) {
+    const inverse = (low + high) / 2;
+    const sum = distances.slice(1).reduce((total, d) => total + Math.exp(-inverse * d), 0);
+    if (sum > target) low = inverse;
+    else high = inverse;
+  }
+  const weights = distances.map((d) => Math.exp(-low * d)), total = weights.reduce((a, b) => a + b);
+  return weights.map((weight) => weight / total);
+}
+// The test digits nearest to a place of the map, as both models know them, and their weights.
+function blend(map, place) {
+  const count = Math.min(TEST, ...maps.map(({ lens: { points, dimensions } }) => points.length / dimensions));
+  const best = []; // [distance², digit], nearest first
+  for (let i = 0; i < count; i++) {
+    const p = at(map, i), d = (p[0] - place[0]) ** 2 + (p[1] - place[1]) ** 2 + (p[2] - (place[2] ?? 0)) ** 2;
+    if (best.length === NEIGHBOURS && d >= best[NEIGHBOURS - 1][0]) continue;
+    let k = best.length;
+    while (k && best[k - 1][0] > d) k--;
+    best.splice(k, 0, [d, i]);
+    best.length = Math.min(best.length, NEIGHBOURS);
+  }
+  return { digits: best.map(([, i]) => i), weights: membership(best.map(([d]) => Math.sqrt(d))) };
+}
+function blended(map, { digits, weights }) {
+  const sum = [0, 0, 0];
+  digits.forEach((digit, k) => at(map, digit).forEach((value, d) => { sum[d] += weights[k] * value; }));
+  return sum;
+}
+// Where a map's places are codes, any of them can be decoded; on a UMAP it takes its neighbours' mean.
+function exactly(map, place) {
+  if (map.lens.plane) return { code: place.slice(0, vaeDemo.latentSize(model(map))) };
+  return map.lens.name === "pca" ? { pca: place } : null;
+}
+function showPlace(map, place) {
+  const exact = exactly(map, place), near = blend(map, place), twin = other(map);
+  const shared = map.lens.plane && twin.lens.plane && vaeDemo.latentSize(model(map)) === vaeDemo.latentSize(model(twin));
+  pointed = {
+    map, place, exact: Boolean(exact),
+    specs: { [map.side]: exact ?? near, [twin.side]: shared ? exact : near },
+    places: { [map.side]: place, [twin.side]: shared ? place : blended(twin, near) },
+  };
+  maps.forEach(placeMarks);
+  askPointed();
 }
 
 function pin(index) {
   pinned = index;
   if (index !== null) show(index);
   maps.forEach(placeMarks);
-  for (const button of element.querySelectorAll("[data-send]")) button.disabled = index === null;
-  words();
+  for (const button of element.querySelectorAll("[data-send]")) button.disabled = index === null || (index >= TEST && !props.originals);
+  vaeDemo.inAddress("digit", index);
+  writeCard();
 }
 
 // What is kept should be seen, on the other map too.
 function bringIntoView(index) {
-  for (const map of maps) {
-    if (!map.view || !has(map, index)) continue;
-    const [x, y] = toPixel(map, at(map, index));
-    const rim = 12;
-    if (x < rim || y < rim || x > map.size[0] - rim || y > map.size[1] - rim) {
-      const [px, py] = at(map, index);
-      look(map, { x: px, y: py, unit: map.view.unit });
-    }
-  }
+  for (const map of maps)
+    if (map.view && has(map, index) && !within(map, toPixel(map, at(map, index)), 12)) look(map, { ...map.view, centre: at(map, index) });
 }
-
 function keep(index) {
   pin(index);
   bringIntoView(index);
@@ -219,305 +464,427 @@ for (const button of element.querySelectorAll("[data-send]"))
     const digit = pinned;
     let answer = answers.get(digit);
     if (!answer) {
-      const request = { models: [...vaeDemo.models], digit };
-      try { answer = await server.digit(request); } catch { answer = { error: "error.offline" }; }
-      showDigit(answer, request);
+      try { answer = await server.digit({ models: [...vaeDemo.models], digit }); } catch { answer = { error: "error.offline" }; }
+      vaeDemo.complain(element, answer.error);
     }
     if (!answer.error) vaeDemo.send(button.dataset.send, { digit, picture: answer.picture, label: labels[digit] });
   });
 
 // Words that depend on what is shown.
-function words() {
-  const name = $(".card .class");
-  name.textContent = onCard === null ? "" : labels[onCard];
-  if (onCard !== null) name.style.setProperty("--tone", "var(--class-" + labels[onCard] + ")");
-  $(".card .number").textContent = onCard === null ? "" : vaeDemo.text("map.number", { number: onCard });
+function writeCard() {
+  const name = $(".card .class"), number = $(".card .number"), { digit } = onCard ?? {};
+  const known = digit !== undefined;
+  name.textContent = known ? labels[digit] : "";
+  name.style.setProperty("--tone", known ? "var(--class-" + labels[digit] + ")" : "transparent");
+  number.textContent = !onCard ? "" : known
+    ? vaeDemo.text(digit < TEST ? "map.number" : "map.number.training", { number: digit < TEST ? digit : digit - TEST })
+    : onCard.exact ? vaeDemo.text("map.place", { place: onCard.place.map((value) => value.toFixed(2)).join(", ") }) : vaeDemo.text("map.about");
+  $(".card").classList.toggle("about", Boolean(onCard?.specs) && !onCard.exact);
+  number.title = onCard?.specs && !onCard.exact ? vaeDemo.text("map.about.hint", { count: NEIGHBOURS }) : "";
   $(".card .hint").textContent = pinned === null ? vaeDemo.text("map.hint") : vaeDemo.text("map.kept", { label: labels[pinned] });
-  for (const chip of element.querySelectorAll(".chip")) chip.title = vaeDemo.text("map.class.hint", { label: chip.textContent });
-  for (const button of element.querySelectorAll(".neighbor"))
-    button.title = vaeDemo.text("map.neighbor", { label: button.dataset.label, distance: button.dataset.distance });
 }
 
 // Pointing: mouse, pen, finger ----------------------------------------------------------------------
-function hit(map, pixel, reach) {
-  const [x, y] = toMap(map, pixel);
-  let best = null, least = (reach * map.view.unit) ** 2;
-  const { points } = map;
-  for (let i = 0; has(map, i); i++) {
-    const distance = (points[2 * i] - x) ** 2 + (points[2 * i + 1] - y) ** 2;
-    if (distance < least && visible(i) && (!chosen.size || chosen.has(labels[i]))) { best = i; least = distance; }
+// The nearest dot that is on, and how far it is in pixels.
+function hit(map, [px, py], reach) {
+  const { points, dimensions } = map.lens, { view, size } = map, [across, up] = turned(view);
+  const x = (px - size[0] / 2) * view.unit, y = (size[1] / 2 - py) * view.unit, [cx, cy, cz] = view.centre;
+  let best = null, least = (reach * view.unit) ** 2;
+  for (let i = 0, k = 0; k < points.length; i++, k += dimensions) {
+    const dx = points[k] - cx, dy = points[k + 1] - cy, dz = dimensions === 3 ? points[k + 2] - cz : 0;
+    const distance = (across[0] * dx + across[1] * dy + across[2] * dz - x) ** 2 + (up[0] * dx + up[1] * dy + up[2] * dz - y) ** 2;
+    if (distance < least && on(i)) { best = i; least = distance; }
   }
-  return best;
+  return best === null ? null : { index: best, px: Math.sqrt(least) / view.unit };
 }
+
+// A tool that takes the pointer for itself, such as the lasso: {begin, move, end}, each of (map, pixel).
+let tool = null;
+let driving = false; // the visitor has taken over
 
 function listen(map) {
   const { ground } = map;
   const down = new Map(); // pointers that touch, by id, where they are
-  let moved = false, from = null;
+  let moved = false, from = null, busy = false;
   const where = (event) => {
     const box = ground.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
-  const reach = (event) => REACH[event.pointerType] ?? REACH.mouse;
   const pointAt = (event) => {
-    const index = hit(map, where(event), reach(event));
-    ground.classList.toggle("over", index !== null);
-    if (index !== null) show(index);
-    else if (pinned !== null) show(pinned);
-    return index;
+    const pixel = where(event), reach = REACH[event.pointerType] ?? REACH.mouse;
+    const found = hit(map, pixel, spatial(map) ? reach : ABOUT);
+    const dot = found && found.px <= reach ? found.index : null;
+    const decodable = map.lens.plane || (!spatial(map) && (map.lens.name === "pca" || found));
+    ground.classList.toggle("over", dot !== null);
+    if (map.lens.plane || (dot === null && decodable)) showPlace(map, toMap(map, pixel));
+    else if (dot !== null) show(dot);
+    else rest();
+    return dot;
   };
+  const takesTool = (event) => tool && (tool.always || event.shiftKey);
 
   ground.addEventListener("pointerdown", (event) => {
-    if (!map.view || event.button !== 0) return;
-    stopTour();
+    if (!map.view || event.button !== 0 || event.target.closest("button")) return;
+    takeOver();
     if (!down.size) moved = false;
     down.set(event.pointerId, where(event));
     from = where(event);
     ground.setPointerCapture(event.pointerId);
+    busy = down.size === 1 && takesTool(event);
+    if (busy) return void tool.begin(map, from);
     if (event.pointerType === "touch" && down.size === 1) pointAt(event);
   });
   ground.addEventListener("pointermove", (event) => {
-    if (!map.view) return;
-    stopTour();
+    if (!map.view || map.journey) return;
+    takeOver();
     const now = where(event), before = down.get(event.pointerId);
     if (!before) return void pointAt(event);
+    if (busy) return void tool.move(map, now);
     if (Math.hypot(now[0] - from[0], now[1] - from[1]) > (event.pointerType === "mouse" ? 4 : 10)) moved = true;
     if (down.size === 1) {
       if (!moved) return;
+      const [dx, dy] = [now[0] - before[0], now[1] - before[1]];
       // The whole map in view: a finger points. Nearer: it moves the map, as the mouse always does.
-      if (event.pointerType === "touch" && atHome(map)) pointAt(event);
-      else look(map, { x: map.view.x - (now[0] - before[0]) * map.view.unit, y: map.view.y + (now[1] - before[1]) * map.view.unit, unit: map.view.unit });
+      if (spatial(map) && !event.ctrlKey) rotate(turn.yaw + dx * 0.008, turn.pitch + dy * 0.008);
+      else if (event.pointerType === "touch" && atHome(map)) pointAt(event);
+      else shift(map, -dx * map.view.unit, dy * map.view.unit);
     } else {
-      const other = [...down].find(([id]) => id !== event.pointerId)[1];
+      const opposite = [...down].find(([id]) => id !== event.pointerId)[1];
       const span = (a, b) => Math.max(8, Math.hypot(a[0] - b[0], a[1] - b[1]));
       const middle = (a, b) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
-      const [old, next] = [middle(before, other), middle(now, other)];
+      const [old, next] = [middle(before, opposite), middle(now, opposite)];
       moved = true;
-      look(map, { x: map.view.x - (next[0] - old[0]) * map.view.unit, y: map.view.y + (next[1] - old[1]) * map.view.unit, unit: map.view.unit });
-      zoom(map, next, span(before, other) / span(now, other));
+      shift(map, -(next[0] - old[0]) * map.view.unit, (next[1] - old[1]) * map.view.unit);
+      zoom(map, next, span(before, opposite) / span(now, opposite));
     }
     down.set(event.pointerId, now);
   });
   ground.addEventListener("pointerup", (event) => {
-    if (!down.delete(event.pointerId) || moved || down.size) return;
-    const index = pointAt(event);
-    if (index === null) pin(null);
-    else keep(index);
+    if (!down.delete(event.pointerId)) return;
+    if (busy) { busy = false; return void tool?.end(map, where(event)); }
+    if (moved || down.size) return;
+    pointAt(event);
+    keepOrLeave(hit(map, where(event), REACH[event.pointerType] ?? REACH.mouse));
   });
-  ground.addEventListener("pointercancel", (event) => down.delete(event.pointerId));
-  ground.addEventListener("pointerleave", () => { if (pinned !== null) show(pinned); });
-  ground.addEventListener("dblclick", () => { if (map.view) look(map, map.home); });
+  ground.addEventListener("pointercancel", (event) => { if (down.delete(event.pointerId) && busy) { busy = false; tool?.end(map, null); } });
+  ground.addEventListener("pointerleave", rest);
+  ground.addEventListener("dblclick", () => { if (map.view) look(map, { ...map.home, ...(spatial(map) ? turn : {}) }); });
   ground.addEventListener("wheel", (event) => {
-    if (!map.view) return;
+    if (!map.view || map.journey) return;
     event.preventDefault();
-    stopTour();
+    takeOver();
     const lines = event.deltaY * (event.deltaMode ? 16 : 1);
     zoom(map, where(event), Math.exp(Math.max(-120, Math.min(120, lines)) * (event.ctrlKey ? 0.008 : 0.002)));
   }, { passive: false });
 
   // Without a pointer: arrows step from digit to digit, plus and minus zoom.
-  map.plot.addEventListener("keydown", (event) => {
+  ground.addEventListener("keydown", (event) => {
     const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
     const nearer = { "+": 0.8, "=": 0.8, "-": 1.25 }[event.key];
     if (!map.view || event.ctrlKey || event.metaKey || event.altKey || !(arrow || nearer)) return;
     event.preventDefault();
-    stopTour();
-    if (nearer) zoom(map, pinned === null ? map.size.map((length) => length / 2) : toPixel(map, at(map, has(map, pinned) ? pinned : 0)), nearer);
-    else if (pinned === null) keep(shown ?? another());
+    takeOver();
+    if (nearer) zoom(map, has(map, pinned) ? toPixel(map, at(map, pinned)) : map.size.map((length) => length / 2), nearer);
+    else if (pinned === null) keep(pointed?.digit ?? another());
     else keep((has(map, pinned) ? step(map, arrow) : another()) ?? pinned);
   });
+}
+const keepOrLeave = (found) => (found ? keep(found.index) : pin(null));
+function rest() {
+  if (pinned !== null) return show(pinned);
+  if (!pointed?.specs) return;
+  pointed = null;
+  maps.forEach(placeMarks);
 }
 maps.forEach(listen);
 
 // The nearest dot in a direction, at least a few pixels on.
 function step(map, [right, up]) {
-  const [x, y] = at(map, pinned);
+  const [x, y] = toPixel(map, at(map, pinned));
   let best = null, least = Infinity;
   for (let i = 0; has(map, i); i++) {
-    const [dx, dy] = [map.points[2 * i] - x, map.points[2 * i + 1] - y];
+    if (!on(i)) continue;
+    const [px, py] = toPixel(map, at(map, i)), [dx, dy] = [px - x, y - py];
     const along = dx * right + dy * up, across = Math.abs(dx * up - dy * right);
-    if (along < 4 * map.view.unit || across > along || along + across >= least) continue;
-    if (visible(i) && (!chosen.size || chosen.has(labels[i]))) { best = i; least = along + across; }
+    if (along < 4 || across > along || along + across >= least) continue;
+    best = i;
+    least = along + across;
   }
   return best;
 }
 
-// Classes, another digit, the whole map -------------------------------------------------------------
+// Lenses, colours, classes, layers ------------------------------------------------------------------
+let former = null; // the models before the planes were asked for
+function choose(next) {
+  takeOver();
+  if (next === "plane") {
+    if (!vaeDemo.models.some(isPlane)) former = [...vaeDemo.models];
+    lens = "plane";
+    compareBoth(["ae_2d", "vae_2d"]);
+  } else {
+    lens = next;
+    if (vaeDemo.models.some(isPlane)) compareBoth(former ?? ["ae", "vae"]);
+  }
+  arrange();
+}
+const compareBoth = (names) => names.forEach((name, i) => vaeDemo.compare(SIDES[i], name));
+for (const button of element.querySelectorAll("[data-lens]")) button.addEventListener("click", () => choose(button.dataset.lens));
+$("[data-testid=lens-solid]").addEventListener("click", () => { takeOver(); solid = !solid; arrange(); });
+
+function writeLens() {
+  const flat = vaeDemo.models.every(isPlane), any = vaeDemo.models.some(isPlane);
+  const current = flat ? "plane" : lens === "plane" ? "umap" : lens === "own" && !projectionFits() ? "umap" : lens;
+  for (const button of element.querySelectorAll("[data-lens]")) button.setAttribute("aria-pressed", button.dataset.lens === current);
+  $("[data-lens=own]").hidden = !projection;
+  $("[data-lens=own]").disabled = !projectionFits();
+  $("[data-lens=plane]").hidden = !vaeDemo.config.models.some(({ name }) => name === "ae_2d");
+  const button = $("[data-testid=lens-solid]");
+  button.disabled = flat || current === "own";
+  button.setAttribute("aria-pressed", solid && !button.disabled);
+  vaeDemo.inAddress("lens", (current === "umap" && !solid) || current === "plane" || current === "own" ? null : current + (solid ? "3" : ""));
+  vaeDemo.inAddress("colour", colouring === "class" ? null : colouring);
+  vaeDemo.inAddress("classes", chosen.size ? [...chosen].sort().join("") : null);
+  const all = $("[data-layer=everything]");
+  if (all) all.disabled = !canHaveAll();
+  const note = current === "own" ? "own" : any ? (flat ? "plane" : "mixed") : current + (solid ? "3" : "");
+  $(".reading").textContent = vaeDemo.text("map.note." + note);
+  for (const map of maps) kind(map);
+}
+// What a map is, of how many digits, and how far it can be trusted.
+function kind(map) {
+  if (!map.lens) return;
+  const line = map.ground.querySelector(".kind"), { name, points, dimensions, figures, explained } = map.lens;
+  const numbers = vaeDemo.latentSize(model(map)), count = (points.length / dimensions).toLocaleString(vaeDemo.language);
+  const parts = [vaeDemo.text("map.kind." + name, { count, numbers, ...(projection?.words ?? {}) })];
+  if (explained) parts.push(vaeDemo.text("map.kind.explained", { percent: Math.round(100 * explained.reduce((a, b) => a + b)) }));
+  if (figures) parts.push(vaeDemo.text("map.kind.figures", { trust: figures.trustworthiness.toFixed(3), votes: figures.knn_accuracy.toFixed(3) }));
+  line.textContent = parts.join(" · ");
+  line.title = figures ? vaeDemo.text("map.kind.hint") : "";
+}
+
+const colourSelect = $("[data-testid=map-colour]");
+for (const name of COLOURS) {
+  const option = new Option("", name);
+  option.dataset.text = "map.colour." + name;
+  colourSelect.append(option);
+}
+colourSelect.addEventListener("change", () => { takeOver(); colouring = colourSelect.value; arrange(); });
+
 for (const digit of CLASSES) {
   const chip = document.createElement("button");
   chip.className = "chip";
   chip.dataset.testid = "class-" + digit;
   chip.textContent = digit;
   chip.style.setProperty("--tone", "var(--class-" + digit + ")");
-  chip.setAttribute("aria-pressed", false);
   chip.addEventListener("click", () => {
-    stopTour();
+    takeOver();
     if (!chosen.delete(digit)) chosen.add(digit);
-    chip.setAttribute("aria-pressed", chosen.has(digit));
-    if (!ready) return;
-    restyle();
-    maps.forEach(placeMarks);
+    writeChips();
+    writeLens();
+    if (ready) restyle();
   });
   $(".classes").append(chip);
 }
+function writeChips() {
+  for (const chip of element.querySelectorAll(".chip")) {
+    chip.setAttribute("aria-pressed", chosen.has(Number(chip.textContent)));
+    chip.title = vaeDemo.text("map.class.hint", { label: chip.textContent });
+  }
+}
+
+// Layers are switches in one menu; `dims` says that dots should step back for it.
+const switches = new Map(); // name → {on, fits(map), dims}
+const layerOn = (name) => switches.get(name)?.on ?? false;
+const layerDims = (map) => [...switches.values()].some(({ on, dims, fits }) => on && dims && fits(map));
+function addLayer(name, { on: begins = false, fits = () => true, dims = false, change = restyle } = {}) {
+  const line = document.createElement("label");
+  line.innerHTML = `<input type="checkbox" data-layer="${name}" data-testid="layer-${name}"><span data-text="map.layer.${name}" data-hint="map.layer.${name}.hint"></span>`;
+  const box = line.firstChild;
+  box.checked = begins;
+  switches.set(name, { on: begins, fits, dims });
+  box.addEventListener("change", () => { takeOver(); switches.get(name).on = box.checked; if (ready) change(box.checked); });
+  $(".layers .sheet").append(line);
+}
+addLayer("names", { on: true });
+
+document.addEventListener("pointerdown", (event) => {
+  for (const menu of element.querySelectorAll("details.menu")) if (!menu.contains(event.target)) menu.open = false;
+});
 
 function another() {
   const candidates = [];
-  labels.forEach((label, index) => {
-    if (visible(index) && maps.every((map) => has(map, index)) && index !== shown && (!chosen.size || chosen.has(label))) candidates.push(index);
-  });
-  return candidates[Math.floor(Math.random() * candidates.length)];
+  for (let i = 0; i < Math.min(labels.length, TEST); i++)
+    if (maps.every((map) => has(map, i)) && i !== pointed?.digit && on(i)) candidates.push(i);
+  return candidates[Math.floor(Math.random() * candidates.length)] ?? null;
 }
-$("[data-testid=another]").addEventListener("click", () => { stopTour(); if (ready) keep(another()); });
+$("[data-testid=another]").addEventListener("click", () => {
+  takeOver();
+  const index = ready ? another() : null;
+  if (index !== null) keep(index);
+});
 $("[data-testid=reset-view]").addEventListener("click", () => {
-  stopTour();
-  for (const map of maps) if (map.view) look(map, map.home);
+  takeOver();
+  for (const map of maps) if (map.view) look(map, { ...map.home, ...(spatial(map) ? turn : {}) });
 });
 
-// My digit ------------------------------------------------------------------------------------------
+// Drawers: one is open ------------------------------------------------------------------------------
+let drawer = "mine";
+function openDrawer(name) {
+  drawer = name;
+  for (const head of element.querySelectorAll(".heads [data-drawer]")) head.setAttribute("aria-selected", head.dataset.drawer === name);
+  for (const body of element.querySelectorAll(".drawer")) body.hidden = body.dataset.drawer !== name;
+}
+for (const head of element.querySelectorAll(".heads [data-drawer]"))
+  head.addEventListener("click", () => { takeOver(); openDrawer(head.dataset.drawer); });
+openDrawer("mine");
+
+// My digit: what is on the slate, from Draw or drawn here ---------------------------------------------
 let placed = { blank: true };
+const slate = $("[data-testid=map-slate]");
+const strokesOf = () => (sent ?? vaeDemo.drawing)?.strokes ?? null;
+const paintSlate = vaeDemo.pad(slate, () => strokesOf() ?? [], (strokes) => { takeOver(); sent = { strokes, here: true }; askMine(); }, () => Boolean(sent?.here));
+$("[data-testid=map-wipe]").addEventListener("click", () => {
+  sent = sent ? null : { strokes: [], here: true };
+  paintSlate();
+  askMine();
+});
+
 function showMine(answer) {
   vaeDemo.complain(element, answer.error);
   if (answer.error) return;
   placed = sent ?? vaeDemo.drawing ? answer : { blank: true };
   $(".mine .none").hidden = !placed.blank;
-  $(".mine .found").hidden = placed.blank;
+  $(".mine .found").hidden = Boolean(placed.blank);
   for (const map of maps) {
-    map.mine = placed.blank ? null : placed[map.side].point;
-    map.star.querySelector("i").dataset.text = sent ? "map.sent" : "map.star";
-    placeMarks(map);
+    settleMine(map);
     const row = $(".row." + map.side);
     for (const old of row.querySelectorAll("button")) old.remove();
     if (placed.blank) continue;
-    const { digits, distances, pictures } = placed[map.side];
-    const grey = vaeDemo.bytes(pictures);
+    const { digits, distances, pictures } = placed[map.side], grey = vaeDemo.bytes(pictures);
     digits.forEach((digit, i) => {
       const button = document.createElement("button");
       button.className = "neighbor";
-      button.dataset.label = labels[digit];
-      button.dataset.distance = distances[i].toFixed(2);
-      button.innerHTML = '<canvas width="28" height="28"></canvas><i></i>';
-      button.lastElementChild.textContent = labels[digit];
+      Object.assign(button.dataset, { label: labels[digit], distance: distances[i].toFixed(2) });
+      button.innerHTML = '<canvas width="28" height="28"></canvas><i></i><small></small>';
+      button.children[1].textContent = labels[digit];
+      button.children[2].textContent = button.dataset.distance;
       vaeDemo.paint(button.firstElementChild, grey, 784 * i);
-      button.addEventListener("click", () => { stopTour(); keep(digit); });
+      button.addEventListener("click", () => { takeOver(); keep(digit); });
       row.append(button);
     });
   }
-  vaeDemo.translate($(".mine"));
-  for (const map of maps) vaeDemo.translate(map.star);
-  words();
+  writeMine();
+  changed("mine");
 }
-const askMine = vaeDemo.live(() => {
-  const point = sent ?? vaeDemo.drawing;
-  return point && { models: [...vaeDemo.models], point };
-}, (it) => server.locate(it), showMine);
-
+function writeMine() {
+  for (const map of maps) map.star.querySelector("i").textContent = vaeDemo.text(sent && !sent.here ? "map.sent" : "map.star");
+  for (const button of element.querySelectorAll(".neighbor")) button.title = vaeDemo.text("map.neighbor", { ...button.dataset });
+}
+// Where a located point lies on the lens that is shown.
+function placeOf(map, found) {
+  const { name, plane } = map.lens;
+  if (plane) return [found.code[0], found.code[1] ?? 0];
+  if (name.startsWith("pca")) return found.pca.slice(0, map.lens.dimensions);
+  return blended(map, found.neighbours);
+}
+function settleMine(map) {
+  map.mine = placed.blank || !map.lens ? null : placeOf(map, placed[map.side]);
+  render(map);
+}
+// By whose rule neighbours are counted: the lens' own.
+const rule = () => (lens === "own" && projectionFits() ? { metric: projection.settings.metric, n_neighbors: projection.settings.n_neighbors, of: projection.settings.of, count: projection.settings.count } : {});
+const mineNow = vaeDemo.live(() => {
+  const { here, ...point } = sent ?? vaeDemo.drawing ?? {};
+  return Object.keys(point).length ? { models: [...vaeDemo.models], point, ...rule() } : null;
+}, (it) => server.locate(it), (answer, it) => {
+  if (answer.error || it.models.join() === vaeDemo.models.join()) showMine(answer);
+});
 let stale = true;
-function mine() {
-  if (!ready || !stale || vaeDemo.tab !== "map") return;
+function askMine() {
+  stale = true;
+  paintSlate();
+  $("[data-testid=map-wipe]").hidden = !(sent ?? vaeDemo.drawing);
+  if (!ready || vaeDemo.tab !== "map") return;
   stale = false;
-  if (sent ?? vaeDemo.drawing) askMine();
+  if (sent ?? vaeDemo.drawing) mineNow();
   else showMine({ blank: true });
 }
-vaeDemo.on("drawing", () => { stale = true; sent = null; mine(); });
+vaeDemo.on("drawing", () => { sent = null; askMine(); });
 vaeDemo.on("to-map", (point) => {
   if (point.digit !== undefined && ready) return keep(point.digit);
   sent = point;
-  stale = true;
-  mine();
+  openDrawer("mine");
+  askMine();
 });
-vaeDemo.on("tab", mine);
-$("[data-testid=map-draw-one]").addEventListener("click", () => vaeDemo.open("draw"));
+vaeDemo.on("tab", () => { if (stale) askMine(); });
 
 // Until the visitor takes over, the map shows by itself what pointing does.
 let tour = null;
-function stopTour() { clearInterval(tour); tour = null; }
+function takeOver() {
+  driving = true;
+  clearInterval(tour);
+  tour = null;
+}
 function startTour() {
+  const wish = Number(vaeDemo.query.get("digit") ?? NaN);
+  if (Number.isInteger(wish) && wish >= 0 && wish < labels.length && maps.every((map) => has(map, wish))) return keep(wish);
   show(another());
   if (vaeDemo.calm()) return;
+  let last = performance.now();
   tour = setInterval(() => { if (vaeDemo.tab === "map" && !document.hidden) show(another()); }, 1600);
-}
-
-// Coming to life ------------------------------------------------------------------------------------
-function loadPlotly() {
-  return new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    const page = location.origin + location.pathname.replace(/\/?$/, "/");
-    script.src = new URL(props.plotly, page).href;
-    // A reference of our own: another script may bring its own window.Plotly.
-    script.onload = () => resolve(window.Plotly);
-    script.onerror = reject;
-    document.head.append(script);
+  requestAnimationFrame(function spin(now) {
+    if (driving) return;
+    if (vaeDemo.tab === "map" && maps.some(spatial) && maps.every((map) => !map.journey)) rotate(turn.yaw + (now - last) * 0.0002, turn.pitch);
+    last = now;
+    requestAnimationFrame(spin);
   });
 }
 
-function readPoints(map, { points, low, high, middles, plane }) {
-  map.points = new Float32Array(vaeDemo.bytes(points).buffer);
-  map.corners = [low, high];
-  map.middles = middles;
-  map.plane = plane;
-}
+// Coming to life ------------------------------------------------------------------------------------
+// Once the other parts of this script have run.
+queueMicrotask(() => {
+  const wished = vaeDemo.query.get("lens") ?? "", name = wished.replace(/3$/, "");
+  if (["umap", "pca"].includes(name)) [lens, solid] = [name, wished.endsWith("3")];
+  if (COLOURS.includes(vaeDemo.query.get("colour"))) colouring = vaeDemo.query.get("colour");
+  chosen = new Set((vaeDemo.query.get("classes")?.match(/\d/g) ?? []).map(Number));
+  colourSelect.value = colouring;
+  vaeDemo.exhibit(element);
+  words();
 
-function kinds() {
-  for (const map of maps) {
-    if (!map.points) continue;
-    const [count, numbers] = [(map.points.length / 2).toLocaleString(vaeDemo.language), vaeDemo.latentSize(vaeDemo.models[maps.indexOf(map)])];
-    map.ground.querySelector(".kind").textContent = vaeDemo.text(map.plane ? "map.kind.plane" : "map.kind.umap", { count, numbers });
-  }
-}
+  // The points set off when the pointer nears the tab.
+  for (const event of ["pointerover", "pointerdown", "focusin"])
+    document.addEventListener(event, ({ target }) => { if (!ready && target.closest?.("#tab-map")) fetchMaps().catch(() => {}); });
+  vaeDemo.whenOpened("map", open);
+});
 
-// A megabyte of script takes its time: it sets off when the pointer nears the tab.
-let loading = null;
-const fetchPoints = () => server.points({ models: [...vaeDemo.models] });
-const load = () => (loading ??= Promise.all([fetchPoints(), loadPlotly()]));
-for (const name of ["pointerover", "pointerdown", "focusin"])
-  document.addEventListener(name, (event) => { if (event.target.closest?.("#tab-map")) load().catch(() => {}); });
-
-vaeDemo.whenOpened("map", async () => {
+async function open() {
   performance.mark("map-opened");
-  try {
-    const [answer, library] = await load();
-    if (answer.error) return vaeDemo.complain(element, answer.error);
-    labels = vaeDemo.bytes(answer.labels);
-    for (const map of maps) readPoints(map, answer[map.side]);
-    kinds();
-    Plotly = library;
-  } catch {
-    return vaeDemo.complain(element, "error.map");
-  }
+  await arrange();
+  if (!labels) return;
   ready = true;
   section.classList.add("ready");
   const sizes = new ResizeObserver(() => maps.forEach(measure));
   maps.forEach((map) => { measure(map); sizes.observe(map.ground); });
-  if (!webgl) $(".reading").dataset.text = "map.note.svg";
-  vaeDemo.translate(element);
   requestAnimationFrame(() => requestAnimationFrame(() => performance.mark("map-painted")));
-  mine();
+  askMine();
   startTour();
-});
+}
 
-// Other models, other maps: dots, marks and pictures follow; what is kept stays kept.
-vaeDemo.on("models", async (models) => {
-  const asked = models.join();
-  loading = null;
-  if (!ready) return;
-  let answer;
-  try { answer = await fetchPoints(); } catch { answer = { error: "error.offline" }; }
-  if (asked !== vaeDemo.models.join()) return;
-  vaeDemo.complain(element, answer.error);
-  if (answer.error) return;
+// Other models, other maps: what is kept stays kept.
+vaeDemo.on("models", () => {
   answers.clear();
-  for (const map of maps) {
-    readPoints(map, answer[map.side]);
-    map.home = home(map);
-    map.drawn = false;
-    look(map, map.home);
-  }
-  kinds();
-  if (shown !== null) askDigit();
-  stale = true;
-  mine();
+  if (!ready) return;
+  arrange().then(() => {
+    if (pointed?.digit !== undefined) askPointed();
+    askMine();
+  });
 });
-vaeDemo.on("language", () => { words(); kinds(); });
+vaeDemo.on("language", () => { words(); changed("words"); });
 vaeDemo.on("theme", () => { if (ready) restyle(); });
-words();
+function words() {
+  if (labels) writeCard();
+  writeChips();
+  writeMine();
+  writeLens();
+  for (const map of maps) if (map.lens) tone(map);
+}

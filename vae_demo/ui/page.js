@@ -334,6 +334,59 @@ window.vaeDemo = (() => {
     context.putImageData(image, 0, 0);
   }
 
+  // A small slate: `strokes()` says what it shows, `change(strokes)` hears of every move, never with the
+  // same array twice, since a request under way keeps what it asked. A stroke goes on with what is
+  // there where `goesOn()`, else it begins anew. Returns what paints the slate again.
+  const SLATE_SIDE = 616, PEN = 40;
+  function pad(canvas, strokes, change, goesOn) {
+    canvas.width = canvas.height = SLATE_SIDE / 2;
+    const css = (colour) => `rgb(${colour.join(" ")})`;
+    function repaint() {
+      const context = canvas.getContext("2d");
+      context.setTransform(0.5, 0, 0, 0.5, 0, 0);
+      context.clearRect(0, 0, SLATE_SIDE, SLATE_SIDE);
+      const shown = strokes();
+      if (!shown) return;
+      context.fillStyle = css(GROUND);
+      context.fillRect(0, 0, SLATE_SIDE, SLATE_SIDE);
+      Object.assign(context, { strokeStyle: css(INK), lineWidth: PEN, lineCap: "round", lineJoin: "round" });
+      for (const points of shown) {
+        context.beginPath();
+        context.moveTo(points[0], points[1]);
+        for (let i = points.length === 2 ? 0 : 2; i < points.length; i += 2) context.lineTo(points[i], points[i + 1]);
+        context.stroke();
+      }
+    }
+    let pointer = null;
+    const point = (event) => {
+      const box = canvas.getBoundingClientRect();
+      const on = (value, length) => Math.max(0, Math.min(SLATE_SIDE, Math.round((value / length) * SLATE_SIDE)));
+      return [on(event.clientX - box.left, box.width), on(event.clientY - box.top, box.height)];
+    };
+    const follow = (next) => { change(next); repaint(); };
+    canvas.addEventListener("pointerdown", (event) => {
+      if (pointer !== null || event.button !== 0) return;
+      event.preventDefault();
+      canvas.focus({ preventScroll: true });
+      pointer = event.pointerId;
+      canvas.setPointerCapture(pointer);
+      follow([...(goesOn() ? strokes() : []), point(event)]);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (event.pointerId !== pointer) return;
+      const before = strokes(), moves = event.getCoalescedEvents?.() ?? [];
+      follow([...before.slice(0, -1), [...before.at(-1), ...(moves.length ? moves : [event]).flatMap(point)]]);
+    });
+    for (const over of ["pointerup", "pointercancel"])
+      canvas.addEventListener(over, (event) => { if (event.pointerId === pointer) pointer = null; });
+    canvas.addEventListener("keydown", (event) => {
+      if (!["Delete", "Backspace"].includes(event.key) || !goesOn()) return;
+      event.preventDefault();
+      follow([]);
+    });
+    return repaint;
+  }
+
   // The largest size in CSS pixels, up to `room`, at which each of `pixels` covers whole screen pixels.
   const crisp = (pixels, room) =>
     (pixels * Math.max(1, Math.floor((room * devicePixelRatio) / pixels))) / devicePixelRatio;
@@ -372,7 +425,7 @@ window.vaeDemo = (() => {
 
   return {
     config, on, send, text, translate, exhibit, speak, open, whenOpened, inAddress, query, theme,
-    isDark, remembered, bytes, paint, crisp, live, complain, calm, GROUND, INK,
+    isDark, remembered, bytes, paint, pad, crisp, live, complain, calm, GROUND, INK,
     models, latentSize, compare, packStrokes, unpackStrokes, packPoint, unpackPoint, classMean, isMean, keep, record, mp4Box,
     drawing: null, // what is on the canvas now, as a request: {strokes} | {picture} | {digit} | null
     get filmFormat() { return filmFormat; },
