@@ -349,16 +349,16 @@ class Projections:
     def state(self, token: str) -> State:
         """How far a job is. Ask at least every 20 s, or it is cancelled."""
         with self.changed:
-            job = self.jobs.get(token)
-            if job is not None:
-                job.asked = self.clock()
+            if token in self.jobs:
+                self.jobs[token].asked = self.clock()
             self._sweep()
-            if token not in self.jobs or job is None:
+            job = self.jobs.get(token)
+            if job is None:
                 return State("unknown")
             if job.state.kind != "waiting":
                 return job.state
-            running = sum(other.state.kind == "running" for other in self.jobs.values())
-            return State("waiting", ahead=running + self._waiting().index(job))
+            left = [one for one in self.jobs.values() if one.ended is None]
+            return State("waiting", ahead=left.index(job))
 
     def cancel(self, token: str) -> State:
         """End a job, killing the process if it runs; nothing happens to a job that is over."""
@@ -399,9 +399,9 @@ class Projections:
             if now - job.asked > ABANDONED_S:
                 self._end(job, State("cancelled"))
         over = [(job.ended, token) for token, job in self.jobs.items() if job.ended is not None]
-        newest = sorted(over)[-KEPT:]
-        for ended, token in over:
-            if now - ended > KEPT_S or (ended, token) not in newest:
+        over.sort(key=lambda one: one[0])
+        for index, (ended, token) in enumerate(over):
+            if now - ended > KEPT_S or index < len(over) - KEPT:
                 del self.jobs[token]
 
     def _stop(self) -> None:
@@ -418,7 +418,7 @@ class Projections:
             try:
                 first, *others = self._run(job)
                 end = State("done", points=(first, *(orient(one, first) for one in others)))
-            except (OSError, EOFError, ValueError) as error:
+            except Exception as error:  # whatever it is, the next job is another one
                 end = State("failed", message=str(error))
             with self.changed:
                 if job.ended is not None:  # cancelled, and its process killed
