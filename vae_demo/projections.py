@@ -89,7 +89,7 @@ class State:
         ahead: of a waiting job, how many come before it, the running one included.
         stage: of a running job: the process starts, it looks for each code's neighbours, it lays
             them out.
-        array: which of the job's arrays it is at.
+        array, arrays: which of the job's arrays it is at, and how many there are.
         done, total: epochs of the layout; 0 of 0 in the other stages.
         points: of a job that is done, (N, dimensions) for each array, the others oriented onto the
             first.
@@ -100,6 +100,7 @@ class State:
     ahead: int = 0
     stage: Stage = "starting"
     array: int = 0
+    arrays: int = 1
     done: int = 0
     total: int = 0
     points: tuple[Points, ...] = ()
@@ -272,6 +273,8 @@ def lay_out(
 
 @dataclass(eq=False)
 class Job:
+    """What a visitor waits for; once it is over, `ended` says when and the arrays are let go."""
+
     arrays: tuple[Points, ...]
     settings: Settings
     asked: float  # when somebody last asked for its state
@@ -434,7 +437,7 @@ class Projections:
             self.changed.wait_for(lambda: self.closed or self._waiting(), self.idle_s)
             self._sweep()
             for job in self._waiting():
-                job.state = State("running")
+                job.state = State("running", arrays=len(job.arrays))
                 return job
             self._stop()
             self.worker = None
@@ -460,7 +463,7 @@ class Projections:
     def _tell(self, job: Job, told: dict[str, Any]) -> None:
         with self.changed:
             if job.ended is None:
-                job.state = State("running", **told)
+                job.state = State("running", arrays=len(job.arrays), **told)
             self._sweep()  # whoever asked for this job may have left
 
 

@@ -169,9 +169,7 @@ KEYS = {
     "draw": ["strokes", "picture", "digit", "point", "off", "brush", "moved", "roll", "file"],
     "sample": ["count", "seed", "temperature"],
     "interpolate": ["steps", "path", "start", "end"],
-    "map": (
-        "digit left right digits side lens box columns rows point metric n_neighbors of".split()
-    ),
+    "map": ["digit", "left", "box"],
 }
 GOOD = {
     "digit": 3,
@@ -185,14 +183,11 @@ GOOD = {
     "start": {"digit": 1},
     "end": {"digit": 2},
     "left": {"code": [0] * 16},
-    "right": {"digits": [1, 2], "weights": [1, 0.5]},
-    "digits": [0, 1],
     "side": "left",
     "lens": "pca",
     "box": [0, 0, 1, 1],
     "columns": 2,
     "rows": 2,
-    "point": {"digit": 1},
 }
 
 
