@@ -68,8 +68,10 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 
 def launch_options(zoo: Zoo) -> dict[str, Any]:
     """What `Blocks.launch` must know: theme, styles, scripts, limits."""
+    shapes = {name: zoo.digits.codes[name].mean.shape for name in zoo.names}
     models = [
-        {"name": name, "latent_size": zoo.digits.codes[name].mean.shape[1]} for name in zoo.names
+        {"name": name, "digits": count, "latent_size": size}
+        for name, (count, size) in shapes.items()
     ]
     config = {"texts": texts(), "device": device_name(zoo.device), "models": models}
     # "</" would end the script element.

@@ -293,7 +293,10 @@ function lensName(name) {
   if (lens === "own") return projectionFits() ? "own" : "umap";
   return (lens === "plane" ? "umap" : lens) + (solid ? "3" : "");
 }
-const projectionFits = () => projection && (projection.models === null || projection.models.join() === vaeDemo.models.join());
+// A projection of codes belongs to its models, one of pixels to any that know as many digits.
+const fitsModels = ({ models, settings }) => (models ? models.join() === vaeDemo.models.join() : settings.count <= digitsKnown());
+const digitsKnown = () => Math.min(...vaeDemo.models.map((name) => vaeDemo.config.models.find((one) => one.name === name).digits));
+const projectionFits = () => projection !== null && fitsModels(projection);
 const canHaveAll = () => twins() && lens === "umap" && !solid;
 
 async function arrangement(map) {
@@ -483,7 +486,7 @@ function writeCard() {
   name.style.setProperty("--tone", known ? "var(--class-" + labels[digit] + ")" : "transparent");
   number.textContent = !onCard ? "" : known
     ? vaeDemo.text(digit < TEST ? "map.number" : "map.number.training", { number: digit < TEST ? digit : digit - TEST })
-    : onCard.exact ? vaeDemo.text("map.place", { place: onCard.place.map((value) => value.toFixed(2)).join(", ") }) : vaeDemo.text("map.about");
+    : onCard.title ?? (onCard.exact ? vaeDemo.text("map.place", { place: onCard.place.map((value) => value.toFixed(2)).join(", ") }) : vaeDemo.text("map.about"));
   $(".card").classList.toggle("about", Boolean(onCard?.specs) && !onCard.exact);
   number.title = onCard?.specs && !onCard.exact ? vaeDemo.text("map.about.hint", { count: NEIGHBOURS }) : "";
   $(".card .hint").textContent = pinned === null ? vaeDemo.text("map.hint") : vaeDemo.text("map.kept", { label: labels[pinned] });
@@ -503,6 +506,10 @@ function hit(map, [px, py], reach) {
   return best === null ? null : { index: best, px: Math.sqrt(least) / view.unit };
 }
 
+// What lies above the dots and takes the pointer before them: functions of (map, pixel), true where it does.
+const covers = [];
+const covered = (map, pixel) => covers.some((cover) => cover(map, pixel));
+
 // A tool that takes the pointer for itself, such as the lasso: {begin, move, end}, each of (map, pixel).
 let tool = null;
 let driving = false; // the visitor has taken over
@@ -515,8 +522,11 @@ function listen(map) {
     const box = ground.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
+  // A picture is met at its rim too.
+  const reachOf = (event) => Math.max(REACH[event.pointerType] ?? REACH.mouse, 14 * (map.near ?? 0));
   const pointAt = (event) => {
-    const pixel = where(event), reach = REACH[event.pointerType] ?? REACH.mouse;
+    const pixel = where(event), reach = reachOf(event);
+    if (covered(map, pixel)) return void ground.classList.add("over");
     const found = hit(map, pixel, spatial(map) ? reach : ABOUT);
     const dot = found && found.px <= reach ? found.index : null;
     const decodable = map.lens.plane || (!spatial(map) && (map.lens.name === "pca" || found));
@@ -567,9 +577,9 @@ function listen(map) {
   ground.addEventListener("pointerup", (event) => {
     if (!down.delete(event.pointerId)) return;
     if (busy) { busy = false; return void tool?.end(map, where(event)); }
-    if (moved || down.size) return;
+    if (moved || down.size || covered(map, where(event))) return;
     pointAt(event);
-    keepOrLeave(hit(map, where(event), REACH[event.pointerType] ?? REACH.mouse));
+    keepOrLeave(hit(map, where(event), reachOf(event)));
   });
   ground.addEventListener("pointercancel", (event) => { if (down.delete(event.pointerId) && busy) { busy = false; tool?.end(map, null); } });
   ground.addEventListener("pointerleave", rest);
