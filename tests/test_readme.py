@@ -43,7 +43,9 @@ TWINS = {
     "map: training digits placed at once, distance from where umap-learn puts them, median": (
         "map/{}/placement/training/median"
     ),
-    "map: the same, of 95 in 100 training digits at most": "map/{}/placement/training/percentile_95",
+    "map: the same, of 95 in 100 training digits at most": (
+        "map/{}/placement/training/percentile_95"
+    ),
     "map: pen digits placed at once, the same, median": "map/{}/placement/pen/median",
     "map: the same, of 95 in 100 pen digits at most": "map/{}/placement/pen/percentile_95",
 }
