@@ -60,7 +60,7 @@ function createMap(side) {
     names: CLASSES.map((digit) => Object.assign(mark("class-name"), { textContent: digit })),
     spot: mark("ring spot", "map-spot"), ring: mark("ring", "map-ring"), pin: mark("ring pin", "map-pin"), star: mark("star", "map-mine"),
     lens: null, // {name, points, dimensions, low, high, middles, count, plane …} as it arrived
-    values: null, view: null, home: null, journey: null, size: [0, 0], mine: null, due: false,
+    values: null, tones: null, view: null, home: null, journey: null, size: [0, 0], mine: null, due: false,
   };
   map.star.innerHTML = STAR;
   map.scatter = createScatter(ground.querySelector(".dots"), () => render(map));
@@ -234,6 +234,7 @@ function tone(map) {
     bytes.set(ink, 4 * i);
     bytes[4 * i + 3] = on(i) ? (layerDims(map) ? 110 : 205) : 14;
   }
+  map.tones = bytes;
   map.scatter.colour(bytes);
   legend(map, values && [low, high]);
 }
@@ -496,7 +497,8 @@ function hit(map, [px, py], reach) {
   return best === null ? null : { index: best, px: Math.sqrt(least) / view.unit };
 }
 
-// A tool that takes the pointer for itself, such as the lasso: {begin, move, end}, each of (map, pixel).
+// A tool that takes the pointer for itself, such as the lasso: {begin, move, end}, each of (map, pixel);
+// begin also hears the event. The end has no pixel when a second finger or the browser broke in.
 let tool = null;
 let driving = false; // the visitor has taken over
 
@@ -528,8 +530,9 @@ function listen(map) {
     down.set(event.pointerId, where(event));
     from = where(event);
     ground.setPointerCapture(event.pointerId);
+    if (busy) tool.end(map, null);
     busy = down.size === 1 && takesTool(event);
-    if (busy) return void tool.begin(map, from);
+    if (busy) return void tool.begin(map, from, event);
     if (event.pointerType === "touch" && down.size === 1) pointAt(event);
   });
   ground.addEventListener("pointermove", (event) => {
@@ -537,7 +540,7 @@ function listen(map) {
     takeOver();
     const now = where(event), before = down.get(event.pointerId);
     if (!before) return void pointAt(event);
-    if (busy) return void tool.move(map, now);
+    if (busy) { down.set(event.pointerId, now); return void tool.move(map, now); }
     if (Math.hypot(now[0] - from[0], now[1] - from[1]) > (event.pointerType === "mouse" ? 4 : 10)) moved = true;
     if (down.size === 1) {
       if (!moved) return;
