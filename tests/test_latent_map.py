@@ -1,4 +1,4 @@
-"""Places against umap-learn, the file against damage, the shipped map against its models."""
+"""Places against umap-learn and scikit-learn, the file against damage."""
 
 import dataclasses
 import json
@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from vae_demo import checkpoints, data, latent, latent_map
+from vae_demo import latent, latent_map
 from vae_demo.checkpoints import CheckpointError
 from vae_demo.latent_map import Codes, EncodedDigits
-from vae_demo.models import Autoencoder, Judge, VariationalAutoencoder
+from vae_demo.models import Autoencoder, VariationalAutoencoder
+from vae_demo.projections import orient
 
-COUNT, SIZE = 60, 3
+COUNT, TRAINED, SIZE = 60, 80, 3
+GRID = [(5, 0.0), (5, 0.5), (15, 0.0), (15, 0.5)]
 DIGESTS = {"ae": "a" * 64, "vae": "b" * 64}
 
 
@@ -31,13 +32,28 @@ def some_codes(count: int = 300, size: int = 16, n_neighbors: int = 15) -> Codes
 
 @pytest.fixture
 def digits() -> EncodedDigits:
-    ae = some_codes(COUNT, SIZE, 5)
+    def places(*shape: int) -> latent_map.Points:
+        return 20 * latent.prior(shape[0], int(np.prod(shape[1:])), seeded(6)).numpy().reshape(
+            shape
+        )
+
+    ae = dataclasses.replace(
+        some_codes(COUNT, SIZE, 5),
+        solid=places(COUNT, 3),
+        error=np.linspace(0.001, 0.1, COUNT, dtype=np.float32),
+        confidence=np.linspace(0, 1, COUNT, dtype=np.float32),
+        training=places(TRAINED, 2),
+        grid=dict(zip(GRID, places(len(GRID), COUNT, 2), strict=True)),
+    )
     vae = dataclasses.replace(ae, mean=2 * ae.mean, logvar=ae.mean - 3, points=-ae.points)
     card = {
         "umap": {"n_neighbors": 5, "min_dist": 0.1, "metric": "euclidean", "seed": 1},
+        "grid": {"n_neighbors": [5, 15], "min_dist": [0.0, 0.5]},
         **{f"{name}_weights_sha256": digest for name, digest in DIGESTS.items()},
     }
-    return EncodedDigits(np.arange(COUNT, dtype=np.uint8) % 10, {"ae": ae, "vae": vae}, card)
+    labels, training_labels = (np.arange(n, dtype=np.uint8) % 10 for n in (COUNT, TRAINED))
+    codes = {"ae": ae, "vae": vae}
+    return EncodedDigits(labels, codes, card, training_labels, places(COUNT, 2))
 
 
 @pytest.fixture
@@ -79,16 +95,19 @@ def test_places_are_those_of_umap_itself() -> None:
     np.put_along_axis(weights, indices, latent_map.membership(distances), axis=1)
     assert np.allclose(weights, graph.toarray(), atol=1e-4)
 
+    for metric in latent_map.METRICS:
+        other = umap.UMAP(n_neighbors=12, metric=metric, n_epochs=1, init="random", n_jobs=1)
+        other.set_params(random_state=1, transform_mode="graph").fit(known.numpy())
+        theirs = other.transform(new.numpy()).toarray()
+        ours = np.zeros(theirs.shape)
+        np.put_along_axis(ours, *latent_map.neighbours(new, codes, 12, metric), axis=1)
+        assert np.allclose(ours, theirs / theirs.sum(1, keepdims=True), atol=1e-4), metric
+
     expected = init_graph_transform(graph, layout.embedding_)
     assert np.allclose(latent_map.locate(new, codes), expected, atol=1e-3)
 
-    first = latent_map.fit(known, n_neighbors=12, seed=3)
-    assert first.shape == (300, 2)
-    assert first.dtype == np.float32
-    assert np.array_equal(first, latent_map.fit(known, n_neighbors=12, seed=3))
 
-
-@pytest.mark.parametrize("k", [3, 15, 50])
+@pytest.mark.parametrize("k", [1, 2, 3, 15, 50])
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
 def test_membership_of_all_but_the_nearest_sums_to_log2_k(k: int, scale: float) -> None:
     distances = latent.prior(200, k, seeded()).abs().sort(dim=1).values.numpy() * scale
@@ -115,6 +134,46 @@ def test_nearest_is_the_full_search() -> None:
     indices, distances = latent_map.nearest(z, codes, 7)
     assert np.array_equal(indices, full.argsort(dim=1)[:, :7].numpy())
     assert np.allclose(distances, full.sort(dim=1).values[:, :7], rtol=1e-5)
+
+
+@pytest.mark.parametrize("metric", latent_map.METRICS)
+def test_nearest_by_any_metric_are_those_of_scikit_learn(metric: str) -> None:
+    from sklearn.neighbors import NearestNeighbors
+
+    codes = some_codes()
+    z = latent.prior(40, 16, seeded(3))
+    search = NearestNeighbors(n_neighbors=7, metric=metric, algorithm="brute")
+    expected, order = search.fit(codes.mean.double().numpy()).kneighbors(z.double().numpy())
+    indices, distances = latent_map.nearest(z, codes, 7, metric)
+    assert np.array_equal(indices, order)
+    assert np.allclose(distances, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("metric", latent_map.METRICS)
+def test_a_code_of_the_test_set_has_no_other_neighbour(metric: str) -> None:
+    exact = latent.prior(300, 16, seeded(2))
+    codes = dataclasses.replace(some_codes(), mean=exact.half().float())
+    indices, weights = latent_map.neighbours(exact, codes, 15, metric)
+    assert np.array_equal(indices[:, 0], np.arange(300))
+    assert np.array_equal(weights, np.eye(15)[np.zeros(300, int)])
+    assert weights.dtype == np.float32
+
+
+@pytest.mark.parametrize("metric", latent_map.METRICS)
+@pytest.mark.parametrize("size", [1, 2, 16])
+def test_neighbours_of_anything_share_a_whole(metric: str, size: int) -> None:
+    codes = some_codes(size=size)
+    z = torch.cat([latent.prior(20, size, seeded(3)), torch.zeros(1, size), torch.ones(1, size)])
+    for k in (1, 2, 15, 300):
+        indices, weights = latent_map.neighbours(z, codes, k, metric)
+        assert indices.shape == weights.shape == (22, k)
+        assert np.all(weights >= 0)
+        assert np.allclose(weights.sum(1), 1, atol=1e-5)
+
+
+def test_there_is_no_other_metric() -> None:
+    with pytest.raises(ValueError, match=r"expected one of .*'euclidean'.*, got 'hamming'"):
+        latent_map.nearest(torch.zeros(1, 16), some_codes(), 1, "hamming")
 
 
 def test_near_codes_far_from_zero_are_told_apart() -> None:
@@ -184,26 +243,161 @@ def test_nearest_needs_as_many_codes(k: int) -> None:
         latent_map.nearest(torch.zeros(1, 16), some_codes(), k)
 
 
+def test_gaps_are_those_of_the_full_search() -> None:
+    codes, labels = some_codes(), np.arange(400, dtype=np.uint8) % 7
+    full = (codes.mean[:, None].double() - codes.mean.double()).norm(dim=2).numpy()
+    full[labels[:300, None] == labels[:300]] = np.inf
+    found = latent_map.gaps(codes, labels)
+    assert found.dtype == np.float32
+    assert np.allclose(found, full.min(1), rtol=1e-5)
+
+
+def test_one_class_alone_has_no_gaps() -> None:
+    assert np.all(latent_map.gaps(some_codes(), np.zeros(300, np.uint8)) == np.inf)
+
+
+# Planes -------------------------------------------------------------------------------------------
+
+
+def stretched(count: int = 300) -> Codes:
+    """Codes whose axes differ in variance, turned and off zero."""
+    turn, _ = torch.linalg.qr(latent.prior(6, 6, seeded(4)))
+    z = latent.prior(count, 6, seeded(5)) * torch.tensor([9.0, 5.0, 3.0, 2.0, 1.0, 0.5])
+    return Codes(z @ turn + 7, None, np.zeros((count, 2), np.float32), 5)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3, 6])
+def test_the_plane_is_that_of_scikit_learn(dimensions: int) -> None:
+    from sklearn.decomposition import PCA
+
+    codes = stretched()
+    theirs = PCA(dimensions).fit(codes.mean.double().numpy())
+    plane = latent_map.pca(codes, dimensions)
+    signs = np.sign(theirs.components_[range(dimensions), abs(theirs.components_).argmax(1)])
+    assert np.allclose(plane.axes.T, theirs.components_ * signs[:, None], atol=1e-5)
+    assert np.allclose(plane.mean, theirs.mean_, atol=1e-5)
+    assert np.allclose(plane.explained, theirs.explained_variance_ratio_, atol=1e-5)
+    places = plane.places(codes.mean)
+    assert places.dtype == np.float32
+    assert np.allclose(places, theirs.transform(codes.mean.double().numpy()) * signs, atol=1e-4)
+
+
+def test_places_on_the_plane_are_those_of_their_codes() -> None:
+    plane = latent_map.pca(stretched(), 3)
+    places = latent.prior(20, 3, seeded()).numpy()
+    z = plane.codes(places)
+    assert z.shape == (20, 6)
+    assert np.allclose(plane.places(z), places, atol=1e-5)
+
+
+@pytest.mark.parametrize("dimensions", [0, 7])
+def test_a_plane_has_no_more_axes_than_codes_have_numbers(dimensions: int) -> None:
+    with pytest.raises(ValueError, match=rf"1 … 6, got {dimensions}"):
+        latent_map.pca(stretched(), dimensions)
+
+
+# Turning maps -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("mirror", [1.0, -1.0])
+def test_orient_undoes_a_turn_and_a_mirror(mirror: float, dimensions: int) -> None:
+    onto = latent.prior(100, dimensions, seeded()).numpy()
+    turn = np.eye(dimensions)
+    turn[:2, :2] = np.array([[0.6, -0.8], [0.8, 0.6]]) * [1.0, mirror]
+    turned = (onto @ turn + 5.0).astype(np.float32)
+    assert np.allclose(orient(turned, onto), onto, atol=1e-5)
+
+
+def test_orient_keeps_every_distance() -> None:
+    onto, points = latent.prior(200, 2, seeded()).numpy().reshape(2, 100, 2)
+    moved = orient(3 * points, onto)
+    steps = np.linalg.norm(np.diff(3 * points, axis=0), axis=1)
+    assert np.allclose(np.linalg.norm(np.diff(moved, axis=0), axis=1), steps, rtol=1e-4)
+
+
 # The file -----------------------------------------------------------------------------------------
+
+
+def assert_close(loaded: latent_map.Points | None, before: latent_map.Points | None) -> None:
+    """Places apart by no more than half a step of the extent, by axis."""
+    assert loaded is not None
+    assert before is not None
+    assert loaded.shape == before.shape
+    assert loaded.dtype == np.float32
+    half_step = np.ptp(before, axis=-2, keepdims=True) / latent_map.STEPS / 2
+    assert np.all(abs(loaded.astype(np.float64) - before) <= half_step * 1.01 + 1e-6)
 
 
 def test_round_trip(folder: Path, digits: EncodedDigits) -> None:
     loaded = latent_map.load(folder)
     assert np.array_equal(loaded.labels, digits.labels)
     assert loaded.labels.dtype == np.uint8
+    assert loaded.training_labels is not None
+    assert np.array_equal(loaded.training_labels, np.arange(TRAINED) % 10)
+    assert_close(loaded.pixels, digits.pixels)
     assert loaded.card == digits.card
     assert loaded.codes.keys() == digits.codes.keys()
     for name, codes in loaded.codes.items():
         before = digits.codes[name]
         assert torch.equal(codes.mean, before.mean.half().float())
-        assert np.array_equal(codes.points, before.points)
-        assert codes.points.dtype == np.float32
         assert codes.n_neighbors == 5
+        for part in ("points", "solid", "training"):
+            assert_close(getattr(codes, part), getattr(before, part))
+        assert codes.grid.keys() == set(GRID)
+        for settings in GRID:
+            assert_close(codes.grid[settings], before.grid[settings])
+        assert codes.error is not None
+        assert np.allclose(codes.error, before.error, rtol=latent_map.HALF_ROUNDING)
+        assert codes.confidence is not None
+        assert np.allclose(codes.confidence, before.confidence, atol=0.5 / latent_map.SURE)
+        assert codes.error.dtype == codes.confidence.dtype == np.float32
     assert loaded.codes["ae"].logvar is None
     logvar, before_logvar = loaded.codes["vae"].logvar, digits.codes["vae"].logvar
     assert logvar is not None
     assert before_logvar is not None
     assert torch.equal(logvar, before_logvar.half().float())
+
+
+def test_what_is_saved_again_stays_the_same(folder: Path) -> None:
+    once = (folder / latent_map.FILE).read_bytes()
+    latent_map.save(latent_map.load(folder), folder)
+    assert (folder / latent_map.FILE).read_bytes() == once
+
+
+def test_places_on_one_line_are_kept(folder: Path, digits: EncodedDigits) -> None:
+    line = np.stack([np.linspace(-3, 5, COUNT), np.full(COUNT, 7)], 1).astype(np.float32)
+    latent_map.save(dataclasses.replace(digits, pixels=line), folder)
+    assert_close(latent_map.load(folder).pixels, line)
+
+
+def test_a_map_may_lack_what_was_not_made(folder: Path, digits: EncodedDigits) -> None:
+    bare = {
+        name: Codes(codes.mean, codes.logvar, codes.points, 5)
+        for name, codes in digits.codes.items()
+    }
+    latent_map.save(EncodedDigits(digits.labels, bare, digits.card), folder)
+    loaded = latent_map.load(folder)
+    assert loaded.training_labels is None
+    assert loaded.pixels is None
+    for codes in loaded.codes.values():
+        assert codes.solid is codes.error is codes.confidence is codes.training is None
+        assert codes.grid == {}
+
+
+def test_codes_of_two_numbers_are_not_stored_twice(folder: Path, digits: EncodedDigits) -> None:
+    mean = latent.prior(COUNT, 2, seeded()).half().float()
+    plane = Codes(mean, None, mean.numpy(), 5)
+    twin = dataclasses.replace(plane, logvar=mean)
+    latent_map.save(EncodedDigits(digits.labels, {"ae": plane, "vae": twin}, digits.card), folder)
+    with np.load(folder / latent_map.FILE) as archive:
+        assert set(archive) == {"labels", "ae_mean", "vae_mean", "vae_logvar", "card"}
+    for name, digest in DIGESTS.items():
+        card = {"architecture": "any", "latent_size": 2, "weights_sha256": digest}
+        (folder / f"{name}.json").write_text(json.dumps(card))
+    loaded = latent_map.load(folder).codes["ae"]
+    assert loaded.plane
+    assert np.array_equal(loaded.points, mean)
 
 
 def test_nothing_else_is_left_in_the_folder(folder: Path) -> None:
@@ -250,6 +444,8 @@ def test_pickles_stay_closed(folder: Path) -> None:
 
 
 KEYS = ["labels", "card", "ae_mean", "ae_umap", "vae_mean", "vae_logvar", "vae_umap"]
+KEYS += [f"ae_{kind}_extent" for kind in ("umap", "umap3", "training", "grid")]
+KEYS += ["pixels_extent"]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -259,8 +455,20 @@ def test_missing_array(folder: Path, key: str) -> None:
 
 
 WRONG = {
-    "a row less": {"vae_umap": np.zeros((COUNT - 1, 2), np.float32)},
-    "a column more": {"ae_umap": np.zeros((COUNT, 3), np.float32)},
+    "a row less": {"vae_umap": np.zeros((COUNT - 1, 2), np.uint16)},
+    "a column more": {"ae_umap": np.zeros((COUNT, 3), np.uint16)},
+    "a column less": {"ae_umap3": np.zeros((COUNT, 2), np.uint16)},
+    "places not in steps": {"ae_umap": np.zeros((COUNT, 2), np.float32)},
+    "an endless extent": {"ae_umap_extent": np.full((2, 2), np.inf, np.float32)},
+    "an extent of one corner": {"ae_umap3_extent": np.zeros((1, 3), np.float32)},
+    "a training digit less": {"vae_training": np.zeros((TRAINED - 1, 2), np.uint16)},
+    "training digits without labels": {"training_labels": None},
+    "no such training digit": {"training_labels": np.full(TRAINED, 10, np.uint8)},
+    "a map less": {"ae_grid": np.zeros((len(GRID) - 1, COUNT, 2), np.uint16)},
+    "pixels of others": {"pixels": np.zeros((COUNT + 1, 2), np.uint16)},
+    "an error less": {"ae_error": np.zeros(COUNT - 1, np.float16)},
+    "no error": {"ae_error": np.full(COUNT, np.nan, np.float16)},
+    "confidence in floats": {"ae_confidence": np.zeros(COUNT, np.float16)},
     "another latent size": {"ae_mean": np.zeros((COUNT, SIZE + 1), np.float16)},
     "another logvar": {"vae_logvar": np.zeros((COUNT, 1), np.float16)},
     "integers": {"vae_mean": np.zeros((COUNT, SIZE), np.int32)},
@@ -283,6 +491,10 @@ CARDS = {
     "a list": "[]",
     "no settings": json.dumps({f"{name}_weights_sha256": d for name, d in DIGESTS.items()}),
     "no weights": json.dumps({"umap": {"n_neighbors": 5}}),
+    "a grid of words": json.dumps(
+        {"umap": {"n_neighbors": 5}, "grid": {"n_neighbors": ["few"], "min_dist": [0.1]}}
+        | {f"{name}_weights_sha256": d for name, d in DIGESTS.items()}
+    ),
 }
 
 
@@ -295,7 +507,7 @@ def test_unreadable_card(folder: Path, card: str) -> None:
 @pytest.mark.parametrize("n_neighbors", [2, COUNT + 1])
 def test_impossible_neighbourhood(folder: Path, digits: EncodedDigits, n_neighbors: int) -> None:
     rewrite(folder, card=np.array(json.dumps(digits.card | {"umap": {"n_neighbors": n_neighbors}})))
-    assert_refused(folder, rf"n_neighbors should be in 3 … {COUNT}")
+    assert_refused(folder, rf"n_neighbors {n_neighbors} that should be in 3 … {COUNT}")
 
 
 @pytest.mark.parametrize("name", ["ae", "vae"])
@@ -305,13 +517,33 @@ def test_map_of_other_weights(folder: Path, name: str) -> None:
     assert_refused(folder, f"was made with other weights of '{name}'")
 
 
+def test_confidence_of_another_judge(folder: Path, digits: EncodedDigits) -> None:
+    card = {"architecture": "any", "weights_sha256": "c" * 64}
+    (folder / "judge.json").write_text(json.dumps(card))
+    (folder / "judge.safetensors").touch()
+    with_judge = dataclasses.replace(digits, card={**digits.card, "judge_weights_sha256": "c" * 64})
+    latent_map.save(with_judge, folder)
+    assert set(latent_map.load(folder).codes) == set(DIGESTS)
+    (folder / "judge.json").write_text(json.dumps(card | {"weights_sha256": "d" * 64}))
+    assert_refused(folder, "was made with other weights of 'judge'")
+
+
+def test_a_model_named_by_the_card_and_not_there(folder: Path, digits: EncodedDigits) -> None:
+    card = {"architecture": "any", "latent_size": SIZE, "weights_sha256": "c" * 64}
+    (folder / "small.json").write_text(json.dumps(card))
+    (folder / "small.safetensors").touch()
+    with_small = dataclasses.replace(digits, card={**digits.card, "small_weights_sha256": "c" * 64})
+    latent_map.save(with_small, folder)
+    assert_refused(folder, r"lacks \['small_mean', 'small_umap'\]")
+
+
 def test_map_without_its_models(folder: Path) -> None:
     (folder / "vae.json").unlink()
     with pytest.raises(CheckpointError, match=r"vae\.json is missing"):
         latent_map.load(folder)
 
 
-# Making the map -----------------------------------------------------------------------------------
+# Making a map -------------------------------------------------------------------------------------
 
 
 def test_codes_are_the_models_own_in_order() -> None:
@@ -327,116 +559,3 @@ def test_codes_are_the_models_own_in_order() -> None:
     assert logvar is not None
     assert torch.allclose(mean, posterior[0], atol=1e-5)
     assert torch.allclose(logvar, posterior[1], atol=1e-5)
-
-
-@pytest.mark.parametrize("mirror", [1.0, -1.0])
-def test_orient_undoes_a_turn_and_a_mirror(mirror: float) -> None:
-    onto = latent.prior(100, 2, seeded()).numpy()
-    turn = np.array([[0.6, -0.8], [0.8, 0.6]]) * [1.0, mirror]
-    turned = (onto @ turn + [5.0, -7.0]).astype(np.float32)
-    assert np.allclose(latent_map.orient(turned, onto), onto, atol=1e-5)
-
-
-def test_orient_keeps_every_distance() -> None:
-    onto, points = latent.prior(200, 2, seeded()).numpy().reshape(2, 100, 2)
-    moved = latent_map.orient(3 * points, onto)
-    steps = np.linalg.norm(np.diff(3 * points, axis=0), axis=1)
-    assert np.allclose(np.linalg.norm(np.diff(moved, axis=0), axis=1), steps, rtol=1e-4)
-
-
-def test_figures_know_a_true_map_from_a_false_one() -> None:
-    labels = np.repeat(np.arange(10, dtype=np.uint8), 20)
-    places = torch.from_numpy(labels)[:, None] * torch.tensor([10.0, 0.0])
-    places = places + latent.prior(200, 2, seeded())
-    true = Codes(places, None, places.numpy(), 5)
-    false = Codes(places, None, latent.prior(200, 2, seeded(1)).numpy(), 5)
-    assert latent_map.figures(true, labels) == {"trustworthiness": 1.0, "knn_accuracy": 1.0}
-    assert latent_map.figures(false, labels)["trustworthiness"] < 0.6
-    assert latent_map.figures(false, labels)["knn_accuracy"] < 0.3
-
-
-def test_the_command_writes_what_load_reads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    images = torch.randint(0, 256, (COUNT, 1, 28, 28), dtype=torch.uint8, generator=seeded())
-    labels = torch.arange(COUNT) % 10
-    monkeypatch.setattr(data, "load", lambda root, train: (images, labels))
-    monkeypatch.setattr(latent_map, "fit", lambda mean, *_, **__: mean[:, :2].numpy().copy())
-    monkeypatch.setattr("sys.argv", ["latent_map", "--folder", str(tmp_path), "--n-neighbors", "7"])
-    checkpoints.save(tmp_path, "ae", Autoencoder(4), {})
-    checkpoints.save(tmp_path, "vae", VariationalAutoencoder(4), {})
-    checkpoints.save(tmp_path, "small", Autoencoder(3, 4, 8), {})
-    checkpoints.save(tmp_path, "line", VariationalAutoencoder(1, 4, 8), {})
-    checkpoints.save(tmp_path, "judge", Judge(), {})
-    monkeypatch.setattr(latent_map, "OTHERS", COUNT - 10)
-    latent_map.main()
-    digits = latent_map.load(tmp_path)
-    assert np.array_equal(digits.labels, labels)
-    sizes = {name: len(codes.mean) for name, codes in digits.codes.items()}
-    assert sizes == {"ae": COUNT, "vae": COUNT, "small": COUNT - 10, "line": COUNT}
-    line = digits.codes["line"]
-    assert np.array_equal(line.points[:, :1], line.mean)  # its codes are its map
-    assert not line.points[:, 1].any()
-    assert torch.equal(line.mean, line.mean.half().float())
-    assert digits.codes["vae"].n_neighbors == digits.card["umap"]["n_neighbors"] == 7
-    assert digits.card["figures"].keys() == set(sizes)
-    assert "--n-neighbors 7 " in digits.card["command"]
-    assert str(tmp_path) not in digits.card["command"]
-    assert "MB" in capsys.readouterr().out
-
-
-def test_the_command_says_what_it_lacks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.argv", ["latent_map", "--folder", str(tmp_path)])
-    with pytest.raises(SystemExit, match="1"):
-        latent_map.main()
-    assert "ae.json is missing" in capsys.readouterr().err
-
-
-def test_the_judge_has_no_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoints.save(tmp_path, "ae", Judge(), {})
-    with pytest.raises(CheckpointError, match="it is a Judge"):
-        latent_map.build(folder=tmp_path)
-
-
-# The shipped map ----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def shipped_map() -> EncodedDigits:
-    if not (checkpoints.SHIPPED / latent_map.FILE).exists():
-        pytest.skip(f"no {latent_map.FILE} yet: {latent_map.COMMAND}")
-    return latent_map.load()
-
-
-def test_shipped_map_holds_the_test_set(shipped_map: EncodedDigits) -> None:
-    # How often each digit occurs in MNIST's test file.
-    counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    assert np.bincount(shipped_map.labels).tolist() == counts
-    assert set(shipped_map.codes) == set(checkpoints.coders())
-    for name, codes in shipped_map.codes.items():
-        latent_size = checkpoints.read_card(name)["latent_size"]
-        all_digits = name in latent_map.MODELS or latent_size <= 2
-        count = 10_000 if all_digits else latent_map.OTHERS
-        assert codes.mean.shape == (count, latent_size)
-        assert codes.points.shape == (count, 2)
-    assert (checkpoints.SHIPPED / latent_map.FILE).stat().st_size < 3_000_000
-
-
-def test_shipped_maps_lie_over_each_other(shipped_map: EncodedDigits) -> None:
-    ae, vae = (shipped_map.codes[name].points for name in ("ae", "vae"))
-    assert np.allclose(latent_map.orient(vae, ae), vae, atol=1e-3)
-
-
-def test_shipped_map_is_what_the_shipped_models_say(
-    shipped_map: EncodedDigits, mnist_test: tuple[Tensor, Tensor]
-) -> None:
-    images, labels = mnist_test
-    assert np.array_equal(shipped_map.labels, labels)
-    for name, codes in shipped_map.codes.items():
-        mean, logvar = latent_map.encode(checkpoints.load_coder(name), images[:200])
-        assert torch.allclose(mean, codes.mean[:200], rtol=2e-3, atol=2e-3)
-        if codes.logvar is not None:
-            assert logvar is not None
-            assert torch.allclose(logvar, codes.logvar[:200], rtol=2e-3, atol=2e-3)

@@ -1,20 +1,19 @@
-"""The encoded test set and its map: where every test digit lies in each model's code space.
+"""The encoded test set and its maps: where every test digit lies in each model's code space.
 
-    python -m vae_demo.latent_map        encode, lay out, write checkpoints/latent_map.npz
-
-The app only loads that file. A new code is placed by the first half of UMAP's own transform
-(McInnes, Healy & Melville 2018, arXiv:1802.03426): the mean of its nearest codes' points, weighted
-by fuzzy membership. UMAP would then refine the place by gradient steps; here it stays.
+`python -m vae_demo.layout` makes checkpoints/latent_map.npz, the app only loads it. A new code is
+placed by the first half of UMAP's own transform (McInnes, Healy & Melville 2018, arXiv:1802.03426):
+the mean of its nearest codes' points, weighted by fuzzy membership. UMAP would then refine the
+place by gradient steps; here it stays.
 """
 
-import argparse
 import io
 import json
 import math
 import zipfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vae_demo import checkpoints, data
+from vae_demo import checkpoints, projections
 from vae_demo.checkpoints import CheckpointError
 from vae_demo.models import Coder, VariationalAutoencoder
 
 FILE = "latent_map.npz"
-COMMAND = "python -m vae_demo.latent_map"
+COMMAND = "python -m vae_demo.layout"
 MODELS = ("ae", "vae")  # must be there, with all test digits
+JUDGE = "judge"
 PLANE = 2  # codes of so many numbers are their own map
-OTHERS = 2_000  # test digits of any other model; a plane needs no UMAP and holds all
+OTHERS = 2_000  # test digits of any other model, and on a grid of maps; a plane holds all
+METRICS = projections.METRICS
 HALF_ROUNDING = 2.0**-11  # largest relative error of a number stored as float16
+STEPS = 2**16 - 1  # a place is stored in so many equal steps from the least to the greatest
+SURE = 2**8 - 1  # a probability of 1 as it is stored
 
 # What np.load was seen to raise on truncated, altered and foreign files.
 UNREADABLE = (
@@ -46,15 +49,16 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-# umap-learn's own 5 blurs neighbourhoods: the VAE map's trustworthiness is .914 at 5, .963 at 40.
-NEGATIVE_SAMPLES = 40
 
+Arrays = dict[str, NDArray[Any]]
 Points = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Codes:
     """What one model made of the first N test digits, in the order of MNIST's test file.
+
+    What may be None is so too where a map was made without it.
 
     Attributes:
         mean: (N, Z) float32 codes; for a VAE the posterior means.
@@ -111,19 +115,51 @@ class EncodedDigits:
 
 
 def save(digits: EncodedDigits, folder: str | Path) -> Path:
-    """Write the map, codes rounded to float16, in one step."""
-    arrays: dict[str, NDArray[Any]] = {"labels": digits.labels}
+    """Write the map in one step, rounded: codes and errors to float16, a probability to a 255th,
+    a place to a 65,535th of the extent of its map."""
+    arrays: Arrays = {"labels": digits.labels}
+    if digits.training_labels is not None:
+        arrays["training_labels"] = digits.training_labels
+    if digits.pixels is not None:
+        arrays |= rounded("pixels", digits.pixels)
     for name, codes in digits.codes.items():
         arrays[f"{name}_mean"] = codes.mean.half().numpy()
         if codes.logvar is not None:
             arrays[f"{name}_logvar"] = codes.logvar.half().numpy()
-        arrays[f"{name}_umap"] = codes.points
+        if not codes.plane:
+            arrays |= rounded(f"{name}_umap", codes.points)
+        if codes.solid is not None:
+            arrays |= rounded(f"{name}_umap3", codes.solid)
+        if codes.error is not None:
+            arrays[f"{name}_error"] = codes.error.astype(np.float16)
+        if codes.confidence is not None:
+            arrays[f"{name}_confidence"] = np.rint(SURE * codes.confidence).astype(np.uint8)
+        if codes.training is not None:
+            arrays |= rounded(f"{name}_training", codes.training)
+        if codes.grid:
+            arrays |= rounded(f"{name}_grid", np.stack([*codes.grid.values()]))
     arrays["card"] = np.array(json.dumps(digits.card))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     path = Path(folder) / FILE
     checkpoints.write_atomically(path, buffer.getvalue())
     return path
+
+
+def rounded(key: str, points: Points) -> Arrays:
+    """Places (…, N, D) as they are stored: in steps, and the extent (…, 2, D) that these divide."""
+    extent = np.stack([points.min(-2), points.max(-2)], -2).astype(np.float32)
+    low, high = np.split(extent.astype(np.float64), 2, axis=-2)
+    steps = (points - low) / np.maximum(high - low, np.finfo(np.float32).tiny) * STEPS
+    return {key: np.rint(steps).astype(np.uint16), f"{key}_extent": extent}
+
+
+def restored(arrays: Arrays, key: str) -> Points | None:
+    """What `rounded` stored, to half a step; None if it is not there."""
+    if key not in arrays:
+        return None
+    low, high = np.split(arrays[f"{key}_extent"].astype(np.float64), 2, axis=-2)
+    return (low + arrays[key] / STEPS * (high - low)).astype(np.float32)
 
 
 def load(folder: str | Path = checkpoints.SHIPPED) -> EncodedDigits:
@@ -142,105 +178,207 @@ def load(folder: str | Path = checkpoints.SHIPPED) -> EncodedDigits:
         raise CheckpointError(f"{path} is missing. {hint}") from None
     except UNREADABLE as error:
         raise CheckpointError(f"{path} is damaged or no .npz file ({error}). {hint}") from error
-    needed = {"labels", "card", "vae_logvar"}
-    needed |= {f"{name}_{kind}" for name in MODELS for kind in ("mean", "umap")}
-    if missing := needed - set(arrays):
-        raise CheckpointError(f"{path} lacks {sorted(missing)}. {hint}")
+    try:
+        return unpacked(arrays, folder)
+    except ValueError as error:
+        raise CheckpointError(f"{path} {error}. {hint}") from error
+
+
+def unpacked(arrays: Arrays, folder: str | Path) -> EncodedDigits:
+    """The arrays of a file as digits.
+
+    Raises:
+        ValueError: they do not fit each other or the models of the folder.
+        CheckpointError: the card of a model is missing or damaged.
+    """
+    require(arrays, ["card", "labels", "vae_logvar"])
     try:
         card = json.loads(str(arrays["card"]))
         n_neighbors = int(card["umap"]["n_neighbors"])
         digests = {name: card[f"{name}_weights_sha256"] for name in MODELS}
         others = checkpoints.available(folder)
         digests |= {name: card[key] for name in others if (key := f"{name}_weights_sha256") in card}
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} has an unreadable card ({error!r}). {hint}") from error
+        grid = card.get("grid", {"n_neighbors": [], "min_dist": []})
+        settings = [*product(map(int, grid["n_neighbors"]), map(float, grid["min_dist"]))]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"has an unreadable card ({error!r})") from error
+    model_cards = {name: checkpoints.read_card(name, folder) for name in digests}
+    for name, digest in digests.items():
+        if digest != model_cards[name]["weights_sha256"]:
+            raise ValueError(f"was made with other weights of {name!r}")
+
+    total, trained = (
+        arrays[key].size if key in arrays else 0 for key in ("labels", "training_labels")
+    )
+    check(arrays, "labels", (total,), np.uint8)
+    check(arrays, "training_labels", (trained,), np.uint8)
+    check_places(arrays, "pixels", (total, 2))
+    for key in ("labels", "training_labels"):
+        if key in arrays and arrays[key].max(initial=0) > 9:
+            raise ValueError(f"has {key} that should be in 0 … 9")
     codes = {}
-    for name in digests:
-        model_card = checkpoints.read_card(name, folder)
-        if digests[name] != model_card["weights_sha256"]:
-            raise CheckpointError(f"{path} was made with other weights of {name!r}. {hint}")
-        check_shapes(arrays, name, model_card, n_neighbors, path, hint)
-        logvar = arrays.get(f"{name}_logvar")
-        codes[name] = Codes(
-            mean=torch.from_numpy(arrays[f"{name}_mean"].astype(np.float32)),
-            logvar=None if logvar is None else torch.from_numpy(logvar.astype(np.float32)),
-            points=arrays[f"{name}_umap"].astype(np.float32),
-            n_neighbors=n_neighbors,
-        )
-    return EncodedDigits(labels=arrays["labels"], codes=codes, card=card)
-
-
-def check_shapes(
-    arrays: dict[str, NDArray[Any]],
-    name: str,
-    model_card: dict[str, Any],
-    n_neighbors: int,
-    path: Path,
-    hint: str,
-) -> None:
-    """Raise CheckpointError unless labels and one model's arrays fit each other and its card."""
-    total = len(np.atleast_1d(arrays["labels"]))
-    count = total if name in MODELS else min(total, len(np.atleast_1d(arrays[f"{name}_mean"])))
-    size = model_card.get("latent_size", 0)
-    expected = {
-        "labels": ((total,), "u"),
-        f"{name}_mean": ((count, size), "f"),
-        f"{name}_logvar": ((count, size), "f"),
-        f"{name}_umap": ((count, 2), "f"),
-    }
-    for key, (shape, kind) in expected.items():
-        array = arrays.get(key)
-        if array is None:
+    for name, model_card in model_cards.items():
+        if name == JUDGE:
             continue
-        if array.shape != shape or array.dtype.kind != kind:
-            raise CheckpointError(
-                f"{path}: {key} should be {'float' if kind == 'f' else 'unsigned'} {shape}, "
-                f"is {array.dtype} {array.shape}. {hint}"
-            )
-        if not np.isfinite(array).all():
-            raise CheckpointError(f"{path}: {key} holds numbers that are not finite. {hint}")
-    if total and arrays["labels"].max() > 9:
-        raise CheckpointError(f"{path}: labels should be in 0 … 9. {hint}")
-    if not 3 <= n_neighbors <= count:
-        raise CheckpointError(
-            f"{path}: n_neighbors should be in 3 … {count}, is {n_neighbors}. {hint}"
+        size = model_card.get("latent_size", 0)
+        require(arrays, [f"{name}_mean", *([f"{name}_umap"] if size > PLANE else [])])
+        count = total if name in MODELS else min(total, len(np.atleast_1d(arrays[f"{name}_mean"])))
+        if not 3 <= n_neighbors <= count:
+            raise ValueError(f"has n_neighbors {n_neighbors} that should be in 3 … {count}")
+        check(arrays, f"{name}_mean", (count, size), np.float16)
+        check(arrays, f"{name}_logvar", (count, size), np.float16)
+        check(arrays, f"{name}_error", (count,), np.float16)
+        check(arrays, f"{name}_confidence", (count,), np.uint8)
+        check_places(arrays, f"{name}_umap", (count, 2))
+        check_places(arrays, f"{name}_umap3", (count, 3))
+        check_places(arrays, f"{name}_training", (trained, 2))
+        check_places(arrays, f"{name}_grid", (len(settings), min(count, OTHERS), 2))
+        codes[name] = codes_of(name, arrays, n_neighbors, settings)
+    return EncodedDigits(
+        labels=arrays["labels"],
+        codes=codes,
+        card=card,
+        training_labels=arrays.get("training_labels"),
+        pixels=restored(arrays, "pixels"),
+    )
+
+
+def codes_of(
+    name: str, arrays: Arrays, n_neighbors: int, settings: Iterable[tuple[int, float]]
+) -> Codes:
+    """One model's part of the file, once checked."""
+
+    def wide(kind: str) -> Points | None:
+        key = f"{name}_{kind}"
+        return arrays[key].astype(np.float32) if key in arrays else None
+
+    mean = torch.from_numpy(arrays[f"{name}_mean"].astype(np.float32))
+    logvar, confidence = wide("logvar"), wide("confidence")
+    points = restored(arrays, f"{name}_umap")
+    grid = restored(arrays, f"{name}_grid")
+    return Codes(
+        mean=mean,
+        logvar=None if logvar is None else torch.from_numpy(logvar),
+        points=on_plane(mean) if points is None else points,
+        n_neighbors=n_neighbors,
+        solid=restored(arrays, f"{name}_umap3"),
+        error=wide("error"),
+        confidence=None if confidence is None else confidence / np.float32(SURE),
+        training=restored(arrays, f"{name}_training"),
+        grid={} if grid is None else dict(zip(settings, grid, strict=True)),
+    )
+
+
+def require(arrays: Arrays, keys: Iterable[str]) -> None:
+    if missing := set(keys) - set(arrays):
+        raise ValueError(f"lacks {sorted(missing)}")
+
+
+def check(arrays: Arrays, key: str, shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+    """Raise ValueError if an array is there and not what it should be."""
+    if (array := arrays.get(key)) is None:
+        return
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(
+            f"has {key} that should be {dtype.__name__} {shape}, is {array.dtype} {array.shape}"
         )
+    if not np.isfinite(array).all():
+        raise ValueError(f"has numbers in {key} that are not finite")
+
+
+def check_places(arrays: Arrays, key: str, shape: tuple[int, ...]) -> None:
+    check(arrays, key, shape, np.uint16)
+    check(arrays, f"{key}_extent", (*shape[:-2], 2, shape[-1]), np.float32)
+    require(arrays, [f"{key}_extent"] if key in arrays else [])
 
 
 # Places -------------------------------------------------------------------------------------------
 
 
-def nearest(z: Tensor, codes: Codes, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The test digits whose codes are nearest, by Euclidean distance.
+def nearest(
+    z: Tensor, codes: Codes, k: int, metric: str = "euclidean"
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The test digits whose codes are nearest.
 
     Args:
         z: (B, Z), any device.
         k: 1 … N.
+        metric: one of METRICS.
 
     Returns:
         Indices (B, k) into the test set and distances (B, k), nearest first.
 
     Raises:
-        ValueError: z does not fit the codes or is not finite, or k is out of range.
+        ValueError: z does not fit the codes or is not finite, k is out of range, or there is no
+            such metric.
     """
     count, size = codes.mean.shape
     if z.ndim != 2 or z.shape[1] != size:
         raise ValueError(f"expected z (B, {size}), got {tuple(z.shape)}")
     if not 1 <= k <= count:
         raise ValueError(f"expected k in 1 … {count}, got {k}")
+    if metric not in METRICS:
+        raise ValueError(f"expected one of {METRICS}, got {metric!r}")
     z = z.detach().to(codes.mean)
     if not z.isfinite().all():
         raise ValueError("expected finite z, got NaN or infinity")
+    among, z = (directions(rows, metric) for rows in (codes.mean, z))
     indices, distances = [], []
     for part in z.split(256):  # bounds the distances held at once to 256 × N
         # The product form loses a short distance between far codes to rounding.
-        all_distances = torch.cdist(part, codes.mean, compute_mode="donot_use_mm_for_euclid_dist")
+        all_distances = torch.cdist(
+            part,
+            among,
+            p=1.0 if metric == "manhattan" else 2.0,
+            compute_mode="donot_use_mm_for_euclid_dist",
+        )
         found = all_distances.topk(k, largest=False)
         indices.append(found.indices.numpy())
         distances.append(found.values.numpy())
     if not indices:
         return np.empty((0, k), np.int64), np.empty((0, k), np.float32)
-    return np.concatenate(indices), np.concatenate(distances)
+    apart = np.concatenate(distances)
+    if metric in ("cosine", "correlation"):
+        apart = apart**2 / 2  # 1 − cos of the angle, as |u − v|² = 2 − 2 cos for unit vectors
+    return np.concatenate(indices), apart
+
+
+def directions(codes: Tensor, metric: str) -> Tensor:
+    """Codes (N, Z) as unit vectors for a metric of angles, as they are for any other."""
+    if metric == "correlation":
+        codes = codes - codes.mean(1, keepdim=True)
+    if metric in ("cosine", "correlation"):
+        codes = torch.nn.functional.normalize(codes)
+    return codes
+
+
+def neighbours(
+    z: Tensor, codes: Codes, k: int, metric: str = "euclidean"
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The nearest codes, and how far UMAP would count each as a neighbour.
+
+    A code that is one of the test set's, up to the rounding of the file, has no other neighbour:
+    UMAP leaves such a digit where it lies.
+
+    Args:
+        z: (B, Z), any device.
+        k: 1 … N.
+        metric: one of METRICS.
+
+    Returns:
+        Indices (B, k) into the test set, nearest first, and weights (B, k) whose rows sum to 1.
+
+    Raises:
+        ValueError: as `nearest`.
+    """
+    indices, distances = nearest(z, codes, k, metric)
+    weights = membership(distances)
+    weights /= weights.sum(1, keepdims=True)
+    z = z.detach().to(codes.mean)
+    off = (codes.mean[torch.from_numpy(indices)] - z[:, None]).norm(dim=2)
+    same = (off.amin(1) <= HALF_ROUNDING * z.norm(dim=1)).numpy()
+    weights[same] = np.eye(k)[off.argmin(1).numpy()[same]]
+    return indices, weights.astype(np.float32)
 
 
 def locate(z: Tensor, codes: Codes) -> Points:
@@ -262,13 +400,10 @@ def locate(z: Tensor, codes: Codes) -> Points:
     if codes.plane:
         nearest(z, codes, 1)  # checks z
         return on_plane(z)
-    indices, distances = nearest(z, codes, codes.n_neighbors)
-    weights = membership(distances)
-    weights /= weights.sum(1, keepdims=True)
-    places = np.einsum("bk,bkd->bd", weights, codes.points[indices]).astype(np.float32)
-    same = distances[:, 0] <= HALF_ROUNDING * z.detach().norm(dim=1).cpu().numpy()
-    places[same] = codes.points[indices[same, 0]]
-    return places
+    indices, weights = neighbours(z, codes, codes.n_neighbors)
+    return np.einsum("bk,bkd->bd", weights, codes.points[indices], dtype=np.float64).astype(
+        np.float32
+    )
 
 
 def on_plane(z: Tensor) -> Points:
@@ -276,11 +411,35 @@ def on_plane(z: Tensor) -> Points:
     return np.pad(z.detach().cpu().numpy(), ((0, 0), (0, PLANE - z.shape[1]))).astype(np.float32)
 
 
-def middles(codes: Codes, labels: NDArray[np.uint8]) -> list[list[float] | None]:
+def middles(points: Points, labels: NDArray[np.uint8]) -> list[list[float] | None]:
     """Where the name of each class belongs: the median of its places; None for a class of none."""
-    labels = labels[: len(codes.points)]
-    classes = [codes.points[labels == label] for label in range(10)]
+    labels = labels[: len(points)]
+    classes = [points[labels == label] for label in range(10)]
     return [np.median(one, axis=0).tolist() if len(one) else None for one in classes]
+
+
+def gaps(codes: Codes, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How far each code is from the nearest of another class, by Euclidean distance.
+
+    Args:
+        labels: of at least the N digits.
+
+    Returns:
+        (N,), infinite where there is no other class.
+    """
+    classes = torch.from_numpy(labels[: len(codes.mean)])
+    found = torch.full((len(classes),), math.inf)
+    for label in classes.unique():
+        own = classes == label
+        others = codes.mean[~own]
+        if len(others):
+            found[own] = torch.cat(
+                [
+                    torch.cdist(part, others, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+                    for part in codes.mean[own].split(256)
+                ]
+            )
+    return found.numpy()
 
 
 def membership(distances: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -291,7 +450,7 @@ def membership(distances: NDArray[np.float32]) -> NDArray[np.float64]:
     and falling in 1/σ, so Newton's steps from 0 climb to the same root and never pass it.
 
     Args:
-        distances: (B, k) ≥ 0, ascending, k ≥ 3.
+        distances: (B, k) ≥ 0, ascending.
 
     Returns:
         (B, k) in (0, 1].
@@ -312,7 +471,57 @@ def membership(distances: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.exp(-inverse * d)
 
 
-# Making the map -----------------------------------------------------------------------------------
+# Planes through code space ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """A flat map of D axes at right angles, through the mean of codes.
+
+    Attributes:
+        mean: (Z,)
+        axes: (Z, D), each of length 1.
+        explained: (D,) share of the codes' variance along each axis.
+    """
+
+    mean: Tensor
+    axes: Tensor
+    explained: Tensor
+
+    def places(self, z: Tensor) -> Points:
+        """Codes z (B, Z), dropped onto the plane: (B, D)."""
+        return ((z.detach().to(self.mean) - self.mean) @ self.axes).numpy()
+
+    def codes(self, places: Points) -> Tensor:
+        """The codes (B, Z) that lie on the plane at places (B, D)."""
+        return self.mean + torch.as_tensor(places).to(self.mean) @ self.axes.T
+
+
+def pca(codes: Codes, dimensions: int = 2) -> Plane:
+    """The plane that keeps most of the codes' variance (Pearson 1901).
+
+    Args:
+        dimensions: D, 1 … Z.
+
+    Returns:
+        Its axes, that of most variance first; the largest entry of each is positive.
+
+    Raises:
+        ValueError: dimensions is out of range.
+    """
+    size = codes.mean.shape[1]
+    if not 1 <= dimensions <= size:
+        raise ValueError(f"expected dimensions in 1 … {size}, got {dimensions}")
+    z = codes.mean.double()
+    mean = z.mean(0)
+    variances, axes = torch.linalg.eigh((z - mean).T @ (z - mean))
+    axes = axes.flip(1)[:, :dimensions]
+    largest = axes.gather(0, axes.abs().argmax(0, keepdim=True))
+    explained = variances.flip(0)[:dimensions] / variances.sum()
+    return Plane(mean.float(), (axes * largest.sign()).float(), explained.float())
+
+
+# Making a map -------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -334,168 +543,3 @@ def encode(
             mean = model.encode(x)
         means.append(mean.cpu())
     return torch.cat(means), torch.cat(logvars) if logvars else None
-
-
-def fit(
-    codes: NDArray[np.float32] | Tensor,
-    n_neighbors: int = 15,
-    min_dist: float = 0.1,
-    metric: str = "euclidean",
-    seed: int = 1,
-    dimensions: int = 2,
-    negative_samples: int = NEGATIVE_SAMPLES,
-) -> Points:
-    """Lay codes out with umap-learn; the same seed gives the same map on the same machine.
-
-    Takes about a minute for 10,000 codes, and the first call ten seconds more: numba compiles.
-
-    Args:
-        codes: (N, Z).
-        n_neighbors: how far a neighbourhood reaches, 3 … N.
-        min_dist: how tightly points may be packed, in units of the map.
-        metric: any of umap-learn's; `locate` knows Euclidean distance only.
-        dimensions: of the map.
-        negative_samples: how many random points push at each point for every neighbour that
-            pulls (umap-learn's `negative_sample_rate`).
-
-    Returns:
-        (N, dimensions), float32.
-    """
-    import umap
-
-    array = np.ascontiguousarray(codes, dtype=np.float32)
-    layout = umap.UMAP(
-        n_neighbors=n_neighbors,
-        min_dist=min_dist,
-        metric=metric,
-        n_components=dimensions,
-        negative_sample_rate=negative_samples,
-        random_state=seed,
-        n_jobs=1,  # what a fixed seed demands
-    )
-    return np.asarray(layout.fit_transform(array), dtype=np.float32)
-
-
-def orient(points: Points, onto: Points) -> Points:
-    """Turn, mirror and shift a map, never stretch it, to lie as closely as it can on another.
-
-    The orthogonal Procrustes problem (Schönemann 1966).
-
-    Args:
-        points, onto: (N, 2), row by row the same digits.
-    """
-    u, _, vt = np.linalg.svd((points - points.mean(0)).T @ (onto - onto.mean(0)))
-    return ((points - points.mean(0)) @ (u @ vt) + onto.mean(0)).astype(np.float32)
-
-
-def figures(codes: Codes, labels: NDArray[np.uint8]) -> dict[str, float]:
-    """How true a map is to its codes, each in 0 … 1. Takes 2.6 GB of memory for 10,000 codes.
-
-    Returns:
-        trustworthiness: of the 5 nearest points on the map, how near their codes are (Venna &
-            Kaski 2001).
-        knn_accuracy: digits whose 10 nearest points vote for their class, in 5-fold
-            cross-validation.
-    """
-    from sklearn.manifold import trustworthiness
-    from sklearn.model_selection import cross_val_score
-    from sklearn.neighbors import KNeighborsClassifier
-
-    trust = trustworthiness(codes.mean.numpy(), codes.points, n_neighbors=5)
-    votes = cross_val_score(KNeighborsClassifier(10), codes.points, labels, cv=5)
-    return {
-        "trustworthiness": round(float(trust), 4),
-        "knn_accuracy": round(float(votes.mean()), 4),
-    }
-
-
-def build(
-    root: Path | None = None,
-    folder: Path = checkpoints.SHIPPED,
-    *,
-    n_neighbors: int = 15,
-    min_dist: float = 0.1,
-    negative_samples: int = NEGATIVE_SAMPLES,
-    seed: int = 1,
-) -> EncodedDigits:
-    """Encode the test digits with the models of a folder and lay them out.
-
-    Raises:
-        CheckpointError: a twin is missing or damaged.
-        data.DataError: no MNIST.
-    """
-    others = [name for name in checkpoints.coders(folder) if name not in MODELS]
-    models = {name: checkpoints.load_coder(name, folder) for name in (*MODELS, *others)}
-    images, targets = data.load(root, train=False)
-    labels = targets.numpy().astype(np.uint8)
-    settings = {
-        "n_neighbors": n_neighbors,
-        "min_dist": min_dist,
-        "negative_sample_rate": negative_samples,
-        "metric": "euclidean",
-        "seed": seed,
-    }
-    card: dict[str, Any] = {
-        "data": {"set": "MNIST test", "sha256": data.digest(images)},
-        "umap": settings,
-        **{
-            f"{name}_weights_sha256": checkpoints.read_card(name, folder)["weights_sha256"]
-            for name in models
-        },
-        "command": f"{COMMAND} --n-neighbors {n_neighbors} --min-dist {min_dist:g} "
-        f"--negative-samples {negative_samples} --seed {seed}",
-        "versions": {name: version(name) for name in ("umap-learn", "numpy", "torch")},
-        "figures": {},
-    }
-    codes: dict[str, Codes] = {}
-    for name, model in models.items():
-        plane = model.latent_size <= PLANE
-        shown = images if name in MODELS or plane else images[:OTHERS]
-        mean, logvar = (
-            None if part is None else part.half().float() for part in encode(model, shown)
-        )
-        assert mean is not None
-        if plane:
-            points = on_plane(mean)
-        else:
-            print(f"{name}: laying out {len(mean)} codes with UMAP …", flush=True)
-            points = fit(mean, n_neighbors, min_dist, seed=seed, negative_samples=negative_samples)
-            points -= points.mean(0)
-            if codes:
-                points = orient(points, codes[MODELS[0]].points[: len(points)])
-        codes[name] = Codes(mean, logvar, points, n_neighbors)
-        card["figures"][name] = figures(codes[name], labels[: len(mean)])
-        print(f"{name}: " + "  ".join(f"{k} {v:.3f}" for k, v in card["figures"][name].items()))
-    return EncodedDigits(labels, codes, card)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog=COMMAND, description="Encode the test digits with each model and lay them out."
-    )
-    data.add_argument(parser)
-    parser.add_argument(
-        "--folder", type=Path, default=checkpoints.SHIPPED, help="checkpoint folder"
-    )
-    parser.add_argument("--n-neighbors", type=int, default=15)
-    parser.add_argument("--min-dist", type=float, default=0.1)
-    parser.add_argument("--negative-samples", type=int, default=NEGATIVE_SAMPLES)
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    try:
-        digits = build(
-            arguments.data,
-            arguments.folder,
-            n_neighbors=arguments.n_neighbors,
-            min_dist=arguments.min_dist,
-            negative_samples=arguments.negative_samples,
-            seed=arguments.seed,
-        )
-    except (CheckpointError, data.DataError) as error:
-        parser.exit(1, f"{error}\n")
-    path = save(digits, arguments.folder)
-    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
-
-
-if __name__ == "__main__":
-    main()

@@ -3,17 +3,21 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vae_demo import checkpoints, data, latent_map, recipes, samplers
+from vae_demo.images import to_uint8
 from vae_demo.latent_map import Codes, EncodedDigits
 from vae_demo.models import Autoencoder, Coder, Judge, VariationalAutoencoder
 from vae_demo.samplers import Samplers
 
 TWINS = latent_map.MODELS
+TRAINING = range(10_000, 70_000)  # numbers of MNIST's training digits, after those of the test set
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +56,7 @@ class Zoo:
         digits: the encoded MNIST test set.
         samplers: by the model's name.
         originals: MNIST's test pictures (10000, 1, 28, 28), uint8, where it is on disk, else None.
+        root: folder of MNIST, for its training pictures; None where it is not on disk.
     """
 
     folder: Path
@@ -61,6 +66,7 @@ class Zoo:
     digits: EncodedDigits
     samplers: dict[str, Samplers]
     originals: Tensor | None = None
+    root: Path | None = None
     loaded: dict[str, ZooModel] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -90,13 +96,42 @@ class Zoo:
         left, right = (self.model(name) for name in names)
         return left, right
 
+    def has_digit(self, index: int) -> bool:
+        """Whether there is a picture of that number, see `digit`."""
+        return 0 <= index < len(self.digits.labels) or (self.root is not None and index in TRAINING)
+
     def digit(self, index: int) -> Tensor:
         """Test digit number `index` as a picture x (1, 1, 28, 28): the original where MNIST is on
-        disk, else what the autoencoder rebuilds from its shipped code."""
+        disk, else what the autoencoder rebuilds from its shipped code. Numbers in `TRAINING` are
+        MNIST's training digits, where it is on disk.
+
+        Raises:
+            DataError: MNIST is not on disk any more, or damaged.
+        """
+        if self.root is not None and index in TRAINING:
+            return training_pictures(self.root)[[index - TRAINING.start]].float() / 255
         if self.originals is not None:
             return self.originals[index : index + 1].float() / 255
         ae = self.model("ae")
         return ae.coder.decode(ae.codes.mean[[index]].to(self.device)).sigmoid().cpu()
+
+
+@lru_cache(maxsize=1)
+def training_pictures(root: Path) -> Tensor:
+    """MNIST's training pictures (60000, 1, 28, 28), uint8; 47 MB, read when first asked for."""
+    return data.load(root, train=True)[0]
+
+
+@lru_cache(maxsize=1)
+def test_pictures(zoo: Zoo) -> Tensor:
+    """All test digits as `Zoo.digit` shows them (N, 1, 28, 28), uint8; without MNIST they take
+    seconds to rebuild, once."""
+    if zoo.originals is not None:
+        return zoo.originals[: len(zoo.digits.labels)]
+    ae = zoo.model("ae")
+    parts = ae.codes.mean.split(256)
+    decoded = [to_uint8(ae.coder.decode(z.to(zoo.device)).sigmoid()) for z in parts]
+    return torch.from_numpy(np.concatenate(decoded))
 
 
 def load_zoo(
@@ -134,7 +169,10 @@ def load_zoo(
             f"`{samplers.COMMAND}`, or restore it with git."
         )
     originals = None if root is None else data.load(root, train=False)[0]
-    zoo = Zoo(Path(folder), torch.device(device), names, judge, digits, fitted, originals)
+    zoo = Zoo(
+        Path(folder), torch.device(device), names, judge, digits, fitted, originals,
+        None if root is None else Path(root),
+    )  # fmt: skip
     ae, vae = zoo.pair()
     if type(ae.coder) is not Autoencoder or vae.variational is None:
         raise checkpoints.CheckpointError(

@@ -114,15 +114,6 @@ def test_files_of_the_server_stay_there(http: httpx.Client, path: str) -> None:
         assert "root:" not in answer.text
 
 
-def test_plotly_comes_from_the_server(http: httpx.Client) -> None:
-    config = http.get("/config").text
-    address = re.search(r"gradio_api/file=[^\"\\]*plotly[^\"\\]*", config)
-    assert address is not None
-    script = http.get(f"/{address[0]}")
-    assert script.status_code == 200
-    assert len(script.content) > 10**6
-
-
 def test_requests_may_carry_a_picture_and_no_more(http: httpx.Client) -> None:
     for size, status in ((MAX_BODY_BYTES, 400), (MAX_BODY_BYTES + 1, 413)):
         answer = http.post("/gradio_api/component_server/", content=b" " * size, headers=JSON)
@@ -178,8 +169,9 @@ KEYS = {
     "draw": ["strokes", "picture", "digit", "point", "off", "brush", "moved", "roll", "file"],
     "sample": ["count", "seed", "temperature"],
     "interpolate": ["steps", "path", "start", "end"],
-    "map": ["strokes", "picture", "digit"],
+    "map": [*("digit", "digits", "left", "right", "side", "lens", "box", "columns", "rows")],
 }
+KEYS["map"] += ["point", "metric", "n_neighbors", "of", "job", "files", "zip"]
 GOOD = {
     "digit": 3,
     "roll": 1,
@@ -191,6 +183,15 @@ GOOD = {
     "path": "lerp",
     "start": {"digit": 1},
     "end": {"digit": 2},
+    "left": {"code": [0] * 16},
+    "right": {"digits": [1, 2], "weights": [1, 0.5]},
+    "digits": [0, 1],
+    "side": "left",
+    "lens": "pca",
+    "box": [0, 0, 1, 1],
+    "columns": 2,
+    "rows": 2,
+    "point": {"digit": 1},
 }
 
 

@@ -13,7 +13,8 @@ from vae_demo.ui.draw import draw_tab
 from vae_demo.ui.exhibit import HERE, exhibit
 from vae_demo.ui.interpolate import interpolate_tab
 from vae_demo.ui.limits import EXCEPTION_HANDLERS, BodyLimit, KnownRoutes
-from vae_demo.ui.map import PLOTLY_JS, map_tab
+from vae_demo.ui.map import map_tab
+from vae_demo.ui.map_points import points_route
 from vae_demo.ui.sample import sample_tab
 from vae_demo.zoo import Zoo
 
@@ -42,7 +43,6 @@ def texts() -> dict[str, dict[str, str]]:
 
 def build_app(zoo: Zoo) -> gr.Blocks:
     """The page around a zoo; serve it with `.launch(**launch_options(zoo))`."""
-    gr.set_static_paths([PLOTLY_JS])
     # After each queued call, Gradio makes statistics of so many of the last ones.
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
     with Blocks(title=texts()["en"]["title"], analytics_enabled=False) as app:
@@ -69,6 +69,7 @@ def launch_options(zoo: Zoo) -> dict[str, Any]:
         "css_paths": [HERE / f"{name}.css" for name in STYLES],
         "head": f"<script>window.vaeDemoConfig = {shared};\n{script}</script>",
         "app_kwargs": {
+            "routes": [points_route(zoo)],
             "middleware": [
                 Middleware(KnownRoutes),
                 Middleware(BodyLimit, max_bytes=MAX_BODY_BYTES),

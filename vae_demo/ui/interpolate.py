@@ -322,7 +322,7 @@ def small_map(zoo: Zoo, model: ZooModel) -> Payload:
         "labels": base64.b64encode(zoo.digits.labels[indices].tobytes()).decode(),
         "corner": corner.tolist(),
         "extent": extent,
-        "middles": latent_map.middles(model.codes, zoo.digits.labels),
+        "middles": latent_map.middles(all_places, zoo.digits.labels),
     }
 
 

@@ -360,7 +360,7 @@ const askPointed = vaeDemo.live(() => {
     answers.set(it.digit, answer);
     if (answers.size > 300) answers.delete(answers.keys().next().value);
     if (pointed?.digit === it.digit) card(answer);
-  } else if (pointed?.specs) card({ left: answer.left?.picture, right: answer.right?.picture, readings: answer });
+  } else if (pointed?.specs) card({ left: answer.left?.picture, right: answer.right?.picture, reading: answer });
 });
 
 let onCard = null; // what the pictures show: {digit} or {place}
@@ -368,7 +368,7 @@ function card(answer) {
   onCard = pointed;
   for (const side of SIDES) {
     if (answer[side]) vaeDemo.paint($("[data-testid=map-rebuilt-" + side + "]"), vaeDemo.bytes(answer[side]));
-    const reading = answer.readings?.[side];
+    const reading = answer.reading?.[side];
     $("[data-testid=map-reads-" + side + "]").textContent = reading ? vaeDemo.text("map.reads", { label: reading.class, percent: Math.round(100 * reading.confidence) }) : "";
   }
   $(".original").hidden = !answer.original;

@@ -1,60 +1,262 @@
-"""Map: the encoded test digits as two models see them, and the visitor's own digit among them."""
+"""Map: the encoded test digits as two models see them, and the visitor's own digits among them.
+
+The dots come by `map_points`; what they stand for, and any other point of the code spaces, by the
+server functions here.
+"""
 
 import base64
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import gradio as gr
 import numpy as np
-import plotly
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vae_demo import latent_map
-from vae_demo.latent_map import Codes
-from vae_demo.ui.exhibit import SIDES, Payload, exhibit, packed, pair, whole
-from vae_demo.ui.points import Pair, digit_code, point
-from vae_demo.zoo import Zoo
+from vae_demo.latent_map import Points
+from vae_demo.ui.draw import encoding
+from vae_demo.ui.exhibit import (
+    SIDES,
+    Payload,
+    RequestError,
+    exhibit,
+    number,
+    packed,
+    pair,
+    readings,
+    whole,
+)
+from vae_demo.ui.map_places import Neighbourhood, codes_at, neighbourhood, neighbours, on_axes
+from vae_demo.ui.points import MAX_CODE, Pair, Point, digit_code, point
+from vae_demo.zoo import TRAINING, Zoo, ZooModel
 
 NEAREST = 5
+MAX_DIGITS = 200  # that are mixed into one place
+MAX_PICTURES = 128
+MAX_TILES = 400
+MAX_CELLS = 6_000
+CHUNK = 128  # codes decoded at once: stays in the cache
+FIELDS = 64  # fields of the judge that are kept, 12 kB each
+LONG = 2  # long answers worked on at a time, so that hovering stays quick
+PATIENCE_S = 2.0
 
-# Plotly's script comes with its Python package, so that no other host is asked for it.
-PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+Box = tuple[float, float, float, float]  # left, bottom, right, top
+
+SCRIPTS = ("scatter", "map", "map_layers", "map_selection", "map_own")
 
 
 def map_tab(zoo: Zoo) -> gr.HTML:
-    """Both maps; the server functions fetch their points, decode a digit and place a drawing."""
+    """Both maps. `digit` and `place` answer the pointer; the others answer when it rests."""
+    places = threading.BoundedSemaphore(LONG)
 
-    @lru_cache(maxsize=len(zoo.names))
-    def side(name: str) -> Payload:
-        return pack_side(zoo.digits.codes[name], zoo.digits.labels)
+    @contextmanager
+    def long_work() -> Iterator[None]:
+        if not places.acquire(timeout=PATIENCE_S):
+            raise RequestError("error.busy")
+        try:
+            yield
+        finally:
+            places.release()
 
-    def points(payload: Payload) -> Payload:
-        sides = (side(model.name) for model in pair(payload, zoo))
-        return {"labels": base64_of(zoo.digits.labels), **dict(zip(SIDES, sides, strict=True))}
+    @lru_cache(maxsize=FIELDS)
+    def field(name: str, lens: str, box: Box, columns: int, rows: int) -> Payload:
+        return judge_field(zoo, zoo.model(name), cells(box, columns, rows))
 
     def digit(payload: Payload) -> Payload:
-        index = whole(payload, "digit", 0, len(zoo.digits.labels) - 1)
-        return decode_digit(zoo, pair(payload, zoo), index)
+        return decode_digit(zoo, pair(payload, zoo), digit_number(payload, "digit", zoo))
+
+    def place(payload: Payload) -> Payload:
+        return decode_places(zoo, pair(payload, zoo), payload)
+
+    def pictures(payload: Payload) -> Payload:
+        return several_digits(zoo, side(payload, zoo), payload)
+
+    def sheet(payload: Payload) -> Payload:
+        model = side(payload, zoo)
+        _, box, columns, rows = raster(payload, model, MAX_TILES)
+        z = codes_at(cells(box, columns, rows), model.codes)
+        return {"pictures": packed(decode(zoo, model, z))}
+
+    def confidence(payload: Payload) -> Payload:
+        model = side(payload, zoo)
+        asked = raster(payload, model, MAX_CELLS)
+        with long_work():
+            return field(model.name, *asked)
 
     def locate(payload: Payload) -> Payload:
-        return locate_point(zoo, pair(payload, zoo), payload.get("point"))
+        around = neighbourhood(payload, zoo)
+        return locate_point(zoo, pair(payload, zoo), payload.get("point"), around)
 
-    # Below the address of the page, whatever that is.
-    script = "gradio_api/file=" + quote(PLOTLY_JS.as_posix())
-    return exhibit("map", [points, digit, locate], plotly=script)
+    functions = [digit, place, pictures, sheet, confidence, locate]
+    return exhibit("map", functions, SCRIPTS, originals=zoo.originals is not None)
 
 
-def pack_side(codes: Codes, labels: NDArray[np.uint8]) -> Payload:
-    """A map: the place of each digit (N, 2), float32; its corners; the middle of each class (the
-    median of its places, None for a class of none); whether its axes are the codes themselves."""
+# What the page asks for ---------------------------------------------------------------------------
+
+
+def side(payload: Payload, zoo: Zoo) -> ZooModel:
+    """The model on the side that a request names, `{"side": "left" | "right"}`."""
+    if payload.get("side") not in SIDES:
+        raise RequestError("error.request")
+    return pair(payload, zoo)[SIDES.index(payload["side"])]
+
+
+def numbers(payload: Payload, key: str, counts: range, low: float, high: float) -> list[float]:
+    """A list of the request, of so many finite numbers within bounds."""
+    found = payload.get(key)
+    if not isinstance(found, list) or len(found) not in counts:
+        raise RequestError("error.request")
+    return [number({key: value}, key, low, high) for value in found]
+
+
+def digit_number(payload: Payload, key: str, zoo: Zoo) -> int:
+    """The number of a digit there is a picture of, see `Zoo.digit`."""
+    index = whole(payload, key, 0, TRAINING.stop)
+    if not zoo.has_digit(index):
+        raise RequestError("error.request")
+    return index
+
+
+def digit_numbers(payload: Payload, most: int, below: int) -> list[int]:
+    """The `digits` of a request, 1 … most of them."""
+    found = numbers(payload, "digits", range(1, most + 1), 0, below - 1)
+    return [whole({"digit": index}, "digit", 0, below - 1) for index in found]
+
+
+def raster(payload: Payload, model: ZooModel, most: int) -> tuple[str, Box, int, int]:
+    """The `lens`, `box`, `columns` and `rows` of a request: a part of a plane, cut into cells.
+
+    Raises:
+        RequestError: other than that, or no plane of this model.
+    """
+    lens = payload.get("lens")
+    if lens not in ("plane", "pca") or (lens == "plane" and not model.codes.plane):
+        raise RequestError("error.request")
+    left, bottom, right, top = numbers(payload, "box", range(4, 5), -MAX_CODE, MAX_CODE)
+    columns, rows = whole(payload, "columns", 1, most), whole(payload, "rows", 1, most)
+    if columns * rows > most or left >= right or bottom >= top:
+        raise RequestError("error.request")
+    return lens, (left, bottom, right, top), columns, rows
+
+
+def cells(box: Box, columns: int, rows: int) -> Points:
+    """The middles of the cells of a raster (rows × columns, 2), row by row from the top."""
+    left, bottom, right, top = box
+    across = left + (right - left) * (np.arange(columns) + 0.5) / columns
+    down = top + (bottom - top) * (np.arange(rows) + 0.5) / rows
+    x, y = np.meshgrid(across, down)
+    return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
+
+
+def placed_code(model: ZooModel, spec: Any) -> Tensor:
+    """The code (1, Z) of a place on a map.
+
+    Args:
+        spec: {"code": [numbers]}, {"pca": [x, y] or [x, y, z]} of the principal axes, or
+            {"digits": [numbers], "weights": [≥ 0]}, the weighted mean of their codes.
+
+    Raises:
+        RequestError: none of these.
+    """
+    if not isinstance(spec, dict):
+        raise RequestError("error.request")
+    if "code" in spec:
+        size = model.coder.latent_size
+        return torch.tensor([numbers(spec, "code", range(size, size + 1), -MAX_CODE, MAX_CODE)])
+    if "pca" in spec:
+        axes = numbers(spec, "pca", range(2, 4), -MAX_CODE, MAX_CODE)
+        return codes_at(np.array([axes], np.float32), model.codes)
+    digits = digit_numbers(spec, MAX_DIGITS, len(model.codes.mean))
+    weights = np.array(numbers(spec, "weights", range(len(digits), len(digits) + 1), 0, 1e9))
+    if not weights.sum() > 0:
+        raise RequestError("error.request")
+    shares = torch.from_numpy(weights / weights.sum()).float()
+    return (shares @ model.codes.mean[digits])[None]
+
+
+# While the pointer moves --------------------------------------------------------------------------
+
+
+def decode(zoo: Zoo, model: ZooModel, z: Tensor) -> Tensor:
+    """Pictures (B, 1, 28, 28) in [0, 1] of codes z (B, Z), a few at a time."""
+    return torch.cat([model.coder.decode(part.to(zoo.device)).sigmoid() for part in z.split(CHUNK)])
+
+
+def read(zoo: Zoo, x: Tensor) -> list[Payload]:
+    """What the judge reads in pictures x (B, 1, 28, 28), and how sure it is of it."""
+    found = readings(zoo, x)
+    return [
+        {"class": label, "confidence": confidence}
+        for label, confidence in zip(found["classes"], found["confidences"], strict=True)
+    ]
+
+
+def decode_digit(zoo: Zoo, models: Pair, index: int) -> Payload:
+    """What both models rebuild from the code of a digit, and what the judge reads there.
+
+    `original` is None where MNIST is not on disk; `picture` is the digit as other tabs show it,
+    see `Zoo.digit`.
+    """
+    x = zoo.digit(index)
+    shown = packed(x)
+    rebuilt = torch.cat(
+        [decode(zoo, model, digit_code(model, x, index, zoo)[None]) for model in models]
+    )
+    left, right = map(packed, rebuilt)
     return {
-        "points": base64_of(codes.points.astype("<f4")),
-        "low": codes.points.min(0).tolist(),
-        "high": codes.points.max(0).tolist(),
-        "middles": latent_map.middles(codes, labels),
-        "plane": codes.plane,
+        "picture": shown,
+        "original": None if zoo.originals is None else shown,
+        "left": left,
+        "right": right,
+        "reading": dict(zip(SIDES, read(zoo, rebuilt), strict=True)),
+    }
+
+
+def decode_places(zoo: Zoo, models: Pair, specs: Payload) -> Payload:
+    """What both models make of a place each, `{"left": spec, "right": spec}` (see `placed_code`),
+    and what the judge reads there; None for a side without."""
+    answer: Payload = dict.fromkeys(SIDES)
+    asked = {
+        side: model
+        for side, model in zip(SIDES, models, strict=True)
+        if specs.get(side) is not None
+    }
+    if asked:
+        codes = {side: placed_code(model, specs[side]) for side, model in asked.items()}
+        x = torch.cat([decode(zoo, asked[side], z) for side, z in codes.items()])
+        for side, one, reading in zip(asked, x, read(zoo, x), strict=True):
+            answer[side] = {"picture": packed(one), **reading}
+    return answer
+
+
+# When it rests ------------------------------------------------------------------------------------
+
+
+def several_digits(zoo: Zoo, model: ZooModel, payload: Payload) -> Payload:
+    """Pictures of several digits: the originals where MNIST is on disk, else what a model rebuilds
+    from their codes."""
+    if zoo.originals is not None:
+        chosen = digit_numbers(payload, MAX_PICTURES, TRAINING.stop)
+        if not all(map(zoo.has_digit, chosen)):
+            raise RequestError("error.request")
+        return {"pictures": packed(torch.cat([zoo.digit(index) for index in chosen]))}
+    chosen = digit_numbers(payload, MAX_PICTURES, len(model.codes.mean))
+    return {"pictures": packed(decode(zoo, model, model.codes.mean[chosen]))}
+
+
+def judge_field(zoo: Zoo, model: ZooModel, places: Points) -> Payload:
+    """How sure the judge is at places (B, 2) of a plane, 255 for certain, and of which class."""
+    parts = codes_at(places, model.codes).split(CHUNK)
+    shares = torch.cat([zoo.judge(decode(zoo, model, z)).softmax(1).cpu() for z in parts])
+    sure, classes = shares.max(1)
+    return {
+        "confidence": base64_of((255 * sure).round().to(torch.uint8).numpy()),
+        "classes": base64_of(classes.to(torch.uint8).numpy()),
     }
 
 
@@ -62,24 +264,14 @@ def base64_of(array: NDArray[Any]) -> str:
     return base64.b64encode(array.tobytes()).decode()
 
 
-def decode_digit(zoo: Zoo, models: Pair, index: int) -> Payload:
-    """What both models rebuild from the code of a test digit.
+def locate_point(zoo: Zoo, models: Pair, spec: Any, around: Neighbourhood) -> Payload:
+    """Where a point of code space (see `points`) lies on either map. Blank for an empty drawing.
 
-    `original` is None where MNIST is not on disk; `picture` is the digit as other tabs show it,
-    see `Zoo.digit`.
-    """
-    x = zoo.digit(index)
-    shown = packed(x)
-    answer: Payload = {"picture": shown, "original": None if zoo.originals is None else shown}
-    for side, model in zip(SIDES, models, strict=True):
-        z = digit_code(model, x, index, zoo)[None].to(zoo.device)
-        answer[side] = packed(model.coder.decode(z).sigmoid())
-    return answer
-
-
-def locate_point(zoo: Zoo, models: Pair, spec: Any) -> Payload:
-    """Where a point of code space (see `points`) lies on either map, and the test digits whose
-    codes are nearest to its own, as the same model rebuilds them. Blank for an empty drawing.
+    Returns:
+        of either side: point, the place on the map; code; pca, the place along three principal
+        axes; deviation, of a VAE's posterior for a picture, number by number; digits, distances
+        and pictures: the test digits whose codes are nearest, as the same model rebuilds them;
+        neighbours, those among which another map would place it (see `map_places`).
 
     Raises:
         RequestError, ImageError: no such point.
@@ -91,11 +283,30 @@ def locate_point(zoo: Zoo, models: Pair, spec: Any) -> Payload:
     for side, model, z in zip(SIDES, models, found.codes, strict=True):
         codes = model.codes
         indices, distances = latent_map.nearest(z[None], codes, NEAREST)
-        neighbors = model.coder.decode(codes.mean[indices[0]].to(zoo.device))
         answer[side] = {
             "point": latent_map.locate(z[None], codes)[0].tolist(),
             "digits": indices[0].tolist(),
             "distances": distances[0].tolist(),
-            "pictures": packed(neighbors.sigmoid()),
+            "pictures": packed(decode(zoo, model, codes.mean[indices[0]])),
+            "code": z.tolist(),
+            "pca": on_axes(z[None], codes)[0].tolist(),
+            "neighbours": neighbours(found.x, z[None], codes, around, zoo)[0],
+            "deviation": deviation(zoo, model, found, spec),
         }
     return answer
+
+
+def deviation(zoo: Zoo, model: ZooModel, found: Point, spec: Payload) -> list[float] | None:
+    """Standard deviation of the posterior at a picture, number by number; None where there is no
+    posterior, or no picture."""
+    if model.variational is None or "codes" in spec or "index" in spec:
+        return None
+    index, logvars = found.about.get("digit"), model.codes.logvar
+    if index is not None and logvars is not None and index < len(logvars):
+        logvar = logvars[index]
+    else:
+        _, encoded = encoding(model, found.x.to(zoo.device))
+        assert encoded is not None
+        logvar = encoded[0]
+    deviations: list[float] = (0.5 * logvar).exp().tolist()
+    return deviations
