@@ -12,6 +12,7 @@ const NEIGHBOURS = 15;
 const TEST = 10_000; // digits from this number on are training digits
 const ZOOM = { out: 1.25, in: 1 / 120 }; // in units of the whole map
 const JOURNEY = 900; // ms
+const RIM = 26; // px around the whole map
 const LENSES = ["umap", "pca", "plane", "own"];
 const COLOURS = ["class", "error", "kl_nats", "confidence", "gap"];
 
@@ -96,7 +97,8 @@ function home(map) {
     return { centre, unit: (1.7 * map.radius) / Math.min(width, height), ...turn };
   }
   map.radius = 0;
-  const unit = Math.max((high[0] - low[0]) / width, (high[1] - low[1]) / height) * 1.08 || 1 / width;
+  // Room above and below for what is written there.
+  const unit = Math.max((high[0] - low[0]) / (width - 2 * RIM), (high[1] - low[1]) / (height - 2 * RIM)) || 1 / width;
   return { centre, unit, yaw: 0, pitch: 0 };
 }
 
