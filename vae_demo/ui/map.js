@@ -510,7 +510,7 @@ function listen(map) {
   let moved = false, from = null, busy = false;
   const where = (event) => {
     const box = ground.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+    return [event.clientX - box.left, event.clientY - box.top - ground.clientTop]; // below its border
   };
   const pointAt = (event) => {
     const pixel = where(event), reach = REACH[event.pointerType] ?? REACH.mouse;
@@ -542,7 +542,11 @@ function listen(map) {
     takeOver();
     const now = where(event), before = down.get(event.pointerId);
     if (!before) return void pointAt(event);
-    if (busy) { down.set(event.pointerId, now); return void tool.move(map, now); }
+    if (busy) {
+      const moves = event.getCoalescedEvents?.() ?? [];
+      down.set(event.pointerId, now);
+      return (moves.length ? moves : [event]).forEach((move) => tool.move(map, where(move)));
+    }
     if (Math.hypot(now[0] - from[0], now[1] - from[1]) > (event.pointerType === "mouse" ? 4 : 10)) moved = true;
     if (down.size === 1) {
       if (!moved) return;

@@ -70,37 +70,29 @@ tool = {
     if (!noose) return;
     const [x, y] = noose.corners.at(-1);
     if (Math.hypot(pixel[0] - x, pixel[1] - y) >= STRIDE) noose.corners.push(pixel);
-    render(map);
+    drawNoose(map);
   },
   end(map, pixel) {
     const { corners, how, reach } = noose ?? {};
     noose = null;
-    render(map);
+    drawNoose(map);
     if (!pixel || !corners) return;
     if (corners.length < 3) return keepOrLeave(hit(map, pixel, reach)); // no lasso but a click
-    select(caughtBy(map, corners), how);
+    select(caughtBy(map, [...corners, pixel]), how);
     if (selection) openDrawer("selection");
   },
 };
-layers.over.push((map, context) => {
-  if (noose?.map !== map) return;
-  context.save();
-  context.beginPath();
-  for (const corner of noose.corners) context.lineTo(...corner);
-  context.closePath();
-  context.globalAlpha = 0.1;
-  context.fillStyle = style("--text");
-  context.fill();
-  context.globalAlpha = 1;
-  context.lineJoin = "round";
-  for (const [colour, width, dash] of [["--panel", 4, []], ["--text", 1.5, [6, 4]]]) {
-    context.strokeStyle = style(colour);
-    context.lineWidth = width;
-    context.setLineDash(dash);
-    context.stroke();
-  }
-  context.restore();
-});
+// The lasso is an element, as other marks are: drawing it redraws no dots.
+for (const map of maps) {
+  map.rope = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  map.rope.innerHTML = '<polygon class="halo"/><polygon/>';
+  map.rope.classList.add("rope");
+  map.ground.querySelector(".marks").append(map.rope);
+}
+function drawNoose(map) {
+  const corners = noose?.map === map ? noose.corners.map((corner) => corner.map((value) => value.toFixed(1))) : [];
+  for (const line of map.rope.children) line.setAttribute("points", corners.join(" "));
+}
 
 // The drawer ----------------------------------------------------------------------------------------
 const PAGE = 60; // pictures laid out at a time
@@ -108,7 +100,6 @@ const BATCH = 128; // pictures a request may ask for
 const shelf = $(".drawer.selection");
 shelf.classList.add("empty");
 shelf.innerHTML = `<div class="bar">
-    <button data-testid="lasso" data-text="map.selection.lasso" data-hint="map.selection.lasso.hint" aria-pressed="false"></button>
     <button data-testid="select-view" data-text="map.selection.view" data-hint="map.selection.view.hint"></button>
     <select data-testid="select-how" data-label="map.selection.how" data-hint="map.selection.how.hint">
       <option value="anew" data-text="map.selection.anew"></option>
@@ -117,11 +108,11 @@ shelf.innerHTML = `<div class="bar">
     </select>
     <button data-testid="select-clear" data-text="map.selection.clear" data-hint="map.selection.clear.hint" disabled></button>
     <span class="save" role="group" data-label="map.selection.save"><span class="note" data-text="map.selection.save"></span>
-      <button data-testid="save-csv" data-hint="map.selection.csv.hint">CSV</button>
-      <button data-testid="save-png" data-hint="map.selection.png.hint">PNG</button>
-      <button data-testid="save-svg" data-hint="map.selection.svg.hint">SVG</button></span>
+      <button data-testid="map-csv" data-hint="map.selection.csv.hint">CSV</button>
+      <button data-testid="map-png" data-hint="map.selection.png.hint">PNG</button>
+      <button data-testid="map-svg" data-hint="map.selection.svg.hint">SVG</button></span>
   </div>
-  <p class="none note" data-text="map.selection.none"></p>
+  <p class="none note"><span data-text="map.selection.none"></span> <button data-lasso data-text="map.selection.lasso" data-hint="map.selection.lasso.hint"></button></p>
   <div class="facts" tabindex="-1">
     <p><b data-testid="selected" aria-live="polite"></b> <span class="note mixed" data-testid="mixed"></span></p>
     <div class="tally" data-testid="tally"></div>
@@ -141,20 +132,21 @@ let laid = 0; // how many of them have a tile
 let by = "left"; // whose pictures, where there are no originals
 const unpainted = new Map(); // digit → canvas
 
-const lassoButton = $("[data-testid=lasso]");
+const lassoButtons = element.querySelectorAll("[data-lasso]");
 function lasso(on) {
-  takeOver();
   lassoing = on;
-  lassoButton.setAttribute("aria-pressed", on);
   section.classList.toggle("lassoing", on);
+  for (const button of lassoButtons) button.setAttribute("aria-pressed", on);
 }
-lassoButton.addEventListener("click", () => lasso(!lassoing));
+for (const button of lassoButtons) button.addEventListener("click", () => { takeOver(); lasso(!lassoing); });
+lasso(false);
 const unselect = () => { takeOver(); select([], "anew"); };
-$("[data-testid=select-clear]").addEventListener("click", () => { unselect(); lassoButton.focus(); });
+$("[data-testid=select-clear]").addEventListener("click", () => { unselect(); $("[data-testid=select-view]").focus(); });
 $("[data-testid=select-view]").addEventListener("click", () => { takeOver(); if (ready) select(inView(), howNow()); });
 for (const { ground } of maps)
   ground.addEventListener("keydown", ({ key, ctrlKey, metaKey, altKey }) => {
     if (key.toLowerCase() !== "l" || ctrlKey || metaKey || altKey) return;
+    takeOver();
     lasso(!lassoing);
     if (lassoing) openDrawer("selection");
   });
@@ -163,7 +155,7 @@ section.addEventListener("keydown", ({ key }) => {
   if (key !== "Escape") return;
   const drawn = noose;
   noose = null;
-  if (drawn) render(drawn.map);
+  if (drawn) drawNoose(drawn.map);
   else if (selection) unselect();
   else if (lassoing) lasso(false);
 });
@@ -362,7 +354,7 @@ async function csv() {
 
 // Both maps as they look now, by a pen: that of a canvas, or one that writes SVG.
 const FRAME = { gap: 20, caption: 34, foot: 48, address: 22 };
-const fonts = () => getComputedStyle(document.body).fontFamily;
+const fonts = () => getComputedStyle(section).fontFamily;
 const ruler = document.createElement("canvas").getContext("2d");
 // As large as the room allows.
 function fitting(words, size, weight, room) {
@@ -558,7 +550,7 @@ ${parts.filter(Boolean).join("\n")}
 }
 
 for (const [kind, make, type] of [["csv", csv, "text/csv;charset=utf-8"], ["png", png, "image/png"], ["svg", svg, "image/svg+xml"]])
-  $("[data-testid=save-" + kind + "]").addEventListener("click", async () => {
+  $("[data-testid=map-" + kind + "]").addEventListener("click", async () => {
     takeOver();
     if (ready) vaeDemo.keep({ name: fileName(kind), file: await make() }, type);
   });
