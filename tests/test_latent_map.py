@@ -14,7 +14,6 @@ from vae_demo import latent, latent_map
 from vae_demo.checkpoints import CheckpointError
 from vae_demo.latent_map import Codes, EncodedDigits
 from vae_demo.models import Autoencoder, VariationalAutoencoder
-from vae_demo.projections import orient
 
 COUNT, TRAINED, SIZE = 60, 80, 3
 GRID = [(5, 0.0), (5, 0.5), (15, 0.0), (15, 0.5)]
@@ -294,26 +293,6 @@ def test_places_on_the_plane_are_those_of_their_codes() -> None:
 def test_a_plane_has_no_more_axes_than_codes_have_numbers(dimensions: int) -> None:
     with pytest.raises(ValueError, match=rf"1 … 6, got {dimensions}"):
         latent_map.pca(stretched(), dimensions)
-
-
-# Turning maps -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dimensions", [2, 3])
-@pytest.mark.parametrize("mirror", [1.0, -1.0])
-def test_orient_undoes_a_turn_and_a_mirror(mirror: float, dimensions: int) -> None:
-    onto = latent.prior(100, dimensions, seeded()).numpy()
-    turn = np.eye(dimensions)
-    turn[:2, :2] = np.array([[0.6, -0.8], [0.8, 0.6]]) * [1.0, mirror]
-    turned = (onto @ turn + 5.0).astype(np.float32)
-    assert np.allclose(orient(turned, onto), onto, atol=1e-5)
-
-
-def test_orient_keeps_every_distance() -> None:
-    onto, points = latent.prior(200, 2, seeded()).numpy().reshape(2, 100, 2)
-    moved = orient(3 * points, onto)
-    steps = np.linalg.norm(np.diff(3 * points, axis=0), axis=1)
-    assert np.allclose(np.linalg.norm(np.diff(moved, axis=0), axis=1), steps, rtol=1e-4)
 
 
 # The file -----------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ class State:
         ahead: of a waiting job, how many come before it, the running one included.
         stage: of a running job: the process starts, it looks for each code's neighbours, it lays
             them out.
-        array: which of the job's arrays it is at.
+        array, arrays: which of the job's arrays it is at, and how many there are.
         done, total: epochs of the layout; 0 of 0 in the other stages.
         points: of a job that is done, (N, dimensions) for each array, the others oriented onto the
             first.
@@ -100,6 +100,7 @@ class State:
     ahead: int = 0
     stage: Stage = "starting"
     array: int = 0
+    arrays: int = 1
     done: int = 0
     total: int = 0
     points: tuple[Points, ...] = ()
@@ -272,6 +273,8 @@ def lay_out(
 
 @dataclass(eq=False)
 class Job:
+    """What a visitor waits for; once it is over, `ended` says when and the arrays are let go."""
+
     arrays: tuple[Points, ...]
     settings: Settings
     asked: float  # when somebody last asked for its state
@@ -349,16 +352,16 @@ class Projections:
     def state(self, token: str) -> State:
         """How far a job is. Ask at least every 20 s, or it is cancelled."""
         with self.changed:
-            job = self.jobs.get(token)
-            if job is not None:
-                job.asked = self.clock()
+            if token in self.jobs:
+                self.jobs[token].asked = self.clock()
             self._sweep()
-            if token not in self.jobs or job is None:
+            job = self.jobs.get(token)
+            if job is None:
                 return State("unknown")
             if job.state.kind != "waiting":
                 return job.state
-            running = sum(other.state.kind == "running" for other in self.jobs.values())
-            return State("waiting", ahead=running + self._waiting().index(job))
+            left = [one for one in self.jobs.values() if one.ended is None]
+            return State("waiting", ahead=left.index(job))
 
     def cancel(self, token: str) -> State:
         """End a job, killing the process if it runs; nothing happens to a job that is over."""
@@ -399,9 +402,9 @@ class Projections:
             if now - job.asked > ABANDONED_S:
                 self._end(job, State("cancelled"))
         over = [(job.ended, token) for token, job in self.jobs.items() if job.ended is not None]
-        newest = sorted(over)[-KEPT:]
-        for ended, token in over:
-            if now - ended > KEPT_S or (ended, token) not in newest:
+        over.sort(key=lambda one: one[0])
+        for index, (ended, token) in enumerate(over):
+            if now - ended > KEPT_S or index < len(over) - KEPT:
                 del self.jobs[token]
 
     def _stop(self) -> None:
@@ -418,7 +421,7 @@ class Projections:
             try:
                 first, *others = self._run(job)
                 end = State("done", points=(first, *(orient(one, first) for one in others)))
-            except (OSError, EOFError, ValueError) as error:
+            except Exception as error:  # whatever it is, the next job is another one
                 end = State("failed", message=str(error))
             with self.changed:
                 if job.ended is not None:  # cancelled, and its process killed
@@ -434,7 +437,7 @@ class Projections:
             self.changed.wait_for(lambda: self.closed or self._waiting(), self.idle_s)
             self._sweep()
             for job in self._waiting():
-                job.state = State("running")
+                job.state = State("running", arrays=len(job.arrays))
                 return job
             self._stop()
             self.worker = None
@@ -460,7 +463,7 @@ class Projections:
     def _tell(self, job: Job, told: dict[str, Any]) -> None:
         with self.changed:
             if job.ended is None:
-                job.state = State("running", **told)
+                job.state = State("running", arrays=len(job.arrays), **told)
             self._sweep()  # whoever asked for this job may have left
 
 

@@ -169,9 +169,8 @@ KEYS = {
     "draw": ["strokes", "picture", "digit", "point", "off", "brush", "moved", "roll", "file"],
     "sample": ["count", "seed", "temperature"],
     "interpolate": ["steps", "path", "start", "end"],
-    "map": [*("digit", "digits", "left", "right", "side", "lens", "box", "columns", "rows")],
+    "map": ["digit", "left", "box"],
 }
-KEYS["map"] += ["point", "metric", "n_neighbors", "of", "job", "files", "zip"]
 GOOD = {
     "digit": 3,
     "roll": 1,
@@ -184,14 +183,11 @@ GOOD = {
     "start": {"digit": 1},
     "end": {"digit": 2},
     "left": {"code": [0] * 16},
-    "right": {"digits": [1, 2], "weights": [1, 0.5]},
-    "digits": [0, 1],
     "side": "left",
     "lens": "pca",
     "box": [0, 0, 1, 1],
     "columns": 2,
     "rows": 2,
-    "point": {"digit": 1},
 }
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vae_demo import data, latent_map
+from vae_demo.projections import Projections
 from vae_demo.ui.app import texts
 from vae_demo.ui.exhibit import HERE, picture
-from vae_demo.ui.map import MAX_CELLS, MAX_DIGITS, MAX_PICTURES, MAX_TILES, NEAREST, map_tab
+from vae_demo.ui.map import (
+    CHUNK,
+    MAX_CELLS,
+    MAX_DIGITS,
+    MAX_PICTURES,
+    MAX_TILES,
+    NEAREST,
+    SCRIPTS,
+    map_tab,
+)
 from vae_demo.ui.map_places import principal
 from vae_demo.zoo import TRAINING, Zoo, training_pictures
 
@@ -28,7 +39,7 @@ Ask = Callable[[Any], dict[str, Any]]
 
 def functions_of(zoo: Zoo) -> dict[str, Ask]:
     """The server functions, by the names the script calls them by."""
-    return {function.__name__: function for function in map_tab(zoo).server_fns}
+    return {function.__name__: function for function in map_tab(zoo, Projections()).server_fns}
 
 
 @pytest.fixture(scope="module")
@@ -278,16 +289,24 @@ def test_the_judge_is_asked_at_the_middles_of_cells(
     np.testing.assert_allclose(array(field["confidence"]), 255 * sure, atol=0.51)
     np.testing.assert_array_equal(array(field["classes"]), classes)
     assert functions["confidence"](asked) == field
-    moved = functions["confidence"]({**asked, "box": [-3, -1, 3, 9]})
-    assert moved != field
+    assert functions["confidence"]({**asked, "box": [-6, -1, 6, 1]}) != field
 
 
-def test_the_largest_rasters_are_answered(functions: dict[str, Ask]) -> None:
+def test_large_rasters_are_decoded_in_parts(fake_zoo: Zoo, functions: dict[str, Ask]) -> None:
     asked = {"models": ["vae", "ae_2d"], "side": "right", "lens": "plane", **BOX}
-    sheet = functions["sheet"]({**asked, "columns": 20, "rows": MAX_TILES // 20})
-    assert len(pictures_of(sheet["pictures"])) == MAX_TILES
-    field = functions["confidence"]({**asked, "columns": 100, "rows": MAX_CELLS // 100})
-    assert len(array(field["confidence"])) == len(array(field["classes"])) == MAX_CELLS
+    sheet = functions["sheet"]({**asked, "columns": 2, "rows": MAX_TILES // 2})
+    x = pictures_of(sheet["pictures"])
+    assert len(x) == MAX_TILES > 2 * CHUNK
+    last = torch.tensor([[1.5, -1 + 1 / MAX_TILES * 2]])
+    assert_shows(sheet["pictures"][-1048:], decoded(fake_zoo, "ae_2d", last))
+    field = functions["confidence"]({**asked, "columns": 2, "rows": CHUNK})
+    assert len(array(field["confidence"])) == len(array(field["classes"])) == 2 * CHUNK
+
+
+@pytest.mark.parametrize(("name", "most"), [("sheet", MAX_TILES), ("confidence", MAX_CELLS)])
+def test_rasters_have_an_end(functions: dict[str, Ask], name: str, most: int) -> None:
+    asked = {"side": "right", "lens": "pca", **BOX, "columns": most // 10, "rows": 11}
+    assert functions[name](asked) == REFUSED
 
 
 @pytest.mark.parametrize("name", ["sheet", "confidence"])
@@ -456,18 +475,35 @@ def test_what_is_no_drawing_is_refused(functions: dict[str, Ask], payload: Any) 
     assert functions["locate"]({"point": payload})["error"].startswith("error.")
 
 
-@pytest.mark.parametrize("name", ["digit", "place", "pictures", "sheet", "confidence", "locate"])
+FUNCTIONS = {"digit", "place", "pictures", "sheet", "confidence", "locate"}
+FUNCTIONS |= {"project", "progress", "cancel", "own"}
+
+
+def test_these_are_the_functions(functions: dict[str, Ask]) -> None:
+    assert functions.keys() == FUNCTIONS
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
 @pytest.mark.parametrize("payload", [None, [], "{}", 3, {"models": ["ae"]}, {"models": 5}])
 def test_what_is_no_request_is_refused(functions: dict[str, Ask], name: str, payload: Any) -> None:
     assert functions[name](payload) == REFUSED
 
 
 def test_every_word_is_in_both_languages() -> None:
-    """Keys in the template and the script, and no key that nobody uses."""
-    source = (HERE / "map.html").read_text("utf-8") + (HERE / "map.js").read_text("utf-8")
+    """Keys in the template and the scripts, and no key that nobody uses."""
+    scripts = [HERE / f"{name}.js" for name in SCRIPTS]
+    source = "".join(path.read_text("utf-8") for path in (HERE / "map.html", *scripts))
+    # "map.note." + name, "map.plot.${side}"
+    families = tuple(re.findall(r'"(map\.[\w.]*\.)(?:"|\$\{)', source))
     english, korean = texts()["en"], texts()["ko"]
     keys = {key for key in english if key.startswith("map.")}
     assert keys == {key for key in korean if key.startswith("map.")}
-    assert {key for key in keys if f'"{key}"' not in source} == set()
-    assert "error.map" in english
-    assert "error.map" in korean
+    assert [key for key in keys if f'"{key}"' not in source and not key.startswith(families)] == []
+
+
+def test_every_refusal_has_words() -> None:
+    codes = set()
+    for path in HERE.glob("*.py"):
+        codes |= set(re.findall(r'"(error\.[\w.]+)"', path.read_text("utf-8")))
+    assert "error.own.zip" in codes
+    assert codes <= texts()["en"].keys() & texts()["ko"].keys()

@@ -2,12 +2,15 @@
 
 import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import gradio as gr
 import torch
 from starlette.middleware import Middleware
 
+from vae_demo.projections import Projections
 from vae_demo.ui.api import Blocks, add_endpoints
 from vae_demo.ui.draw import draw_tab
 from vae_demo.ui.exhibit import HERE, exhibit
@@ -50,9 +53,17 @@ def build_app(zoo: Zoo) -> gr.Blocks:
         draw_tab(zoo)
         sample_tab(zoo)
         interpolate_tab(zoo)
-        map_tab(zoo)
+        app.projections = Projections()
+        map_tab(zoo, app.projections)
         add_endpoints(zoo)
     return app.queue(max_size=QUEUE_MAX)
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """The server's, which takes the process of projections along when it stops."""
+    yield
+    app.get_blocks().projections.close()
 
 
 def launch_options(zoo: Zoo) -> dict[str, Any]:
@@ -61,6 +72,7 @@ def launch_options(zoo: Zoo) -> dict[str, Any]:
     models = [
         {
             "name": name,
+            "digits": len(digits.codes[name].mean),
             "latent_size": digits.codes[name].mean.shape[1],
             "weights": digits.card.get(f"{name}_weights_sha256"),
         }
@@ -76,6 +88,7 @@ def launch_options(zoo: Zoo) -> dict[str, Any]:
         "head": f"<script>window.vaeDemoConfig = {shared};\n{script}</script>",
         "app_kwargs": {
             "routes": [points_route(zoo)],
+            "lifespan": lifespan,
             "middleware": [
                 Middleware(KnownRoutes),
                 Middleware(BodyLimit, max_bytes=MAX_BODY_BYTES),

@@ -40,7 +40,7 @@ for (const side of SIDES)
     <div class="ground" data-testid="map-${side}" tabindex="0" role="application" data-label="map.plot.${side}">
       <canvas class="under"></canvas><canvas class="dots"></canvas><canvas class="over"></canvas>
       <div class="marks" aria-hidden="true"></div>
-      <p class="legend" hidden><i></i><span></span><b></b><span></span></p>
+      <p class="legend" hidden><b></b><span></span><i></i><span></span></p>
       <p class="kind note" data-testid="map-kind-${side}"></p>
       <p class="loading" data-text="map.loading"></p>
     </div>`;
@@ -213,6 +213,10 @@ const style = (name) => getComputedStyle(document.body).getPropertyValue(name).t
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 // From what is usual to what stands out, on light ground and on dark.
 const RAMP = { light: ["#cfd8d3", "#4f9d9a", "#3a2a6b"], dark: ["#3e4a52", "#3fa39b", "#fff3a0"] };
+function along([first, middle, last], share) {
+  const [from, to, rest] = share < 0.5 ? [first, middle, 2 * share] : [middle, last, 2 * share - 1];
+  return from.map((value, k) => value + (to[k] - value) * rest);
+}
 const STANDS_OUT_LOW = new Set(["confidence", "gap"]);
 const on = (index) => (!chosen.size || chosen.has(labels[index])) && (!selection || selection.has(index));
 
@@ -230,11 +234,11 @@ function tone(map) {
     let ink = colouring === "class" ? classes[labels[i]] : plain;
     if (values && i < values.length) {
       const share = Math.min(1, Math.max(0, (values[i] - low) / (high - low || 1)));
-      const place = 2 * (STANDS_OUT_LOW.has(colouring) ? 1 - share : share), stop = Math.min(1, Math.floor(place));
-      ink = stops[stop].map((value, k) => value + (stops[stop + 1][k] - value) * (place - stop));
+      ink = along(stops, STANDS_OUT_LOW.has(colouring) ? 1 - share : share);
     }
-    bytes.set(ink, 4 * i);
-    bytes[4 * i + 3] = on(i) ? (layerDims(map) ? 110 : 205) : 14;
+    const seen = on(i);
+    bytes.set(seen ? ink : plain, 4 * i); // in their own colours, dense crowds would still stand out
+    bytes[4 * i + 3] = seen ? (layerDims(map) ? 110 : 205) : 12;
   }
   map.tones = bytes;
   map.scatter.colour(bytes);
@@ -244,7 +248,7 @@ function legend(map, ends) {
   const line = map.ground.querySelector(".legend");
   line.hidden = colouring === "class";
   if (line.hidden) return;
-  const [bar, least, name, most] = line.children;
+  const [name, least, bar, most] = line.children;
   bar.hidden = least.hidden = most.hidden = !ends;
   name.textContent = ends ? vaeDemo.text("map.colour." + colouring) : vaeDemo.text("map.colour.none");
   if (!ends) return;
@@ -290,7 +294,10 @@ function lensName(name) {
   if (lens === "own") return projectionFits() ? "own" : "umap";
   return (lens === "plane" ? "umap" : lens) + (solid ? "3" : "");
 }
-const projectionFits = () => projection && (projection.models === null || projection.models.join() === vaeDemo.models.join());
+// A projection of codes belongs to its models, one of pixels to any that know as many digits.
+const fitsModels = ({ models, settings }) => (models ? models.join() === vaeDemo.models.join() : settings.count <= digitsKnown());
+const digitsKnown = () => Math.min(...vaeDemo.models.map((name) => vaeDemo.config.models.find((one) => one.name === name).digits));
+const projectionFits = () => projection !== null && fitsModels(projection);
 const canHaveAll = () => twins() && lens === "umap" && !solid;
 
 async function arrangement(map) {
@@ -334,6 +341,7 @@ function setOut(map, arrived, values, journey) {
   map.values = values;
   if (!map.size[0]) measure(map);
   if (!same) {
+    if (pointed?.places) pointed = null; // a place belongs to its lens
     const from = map.view;
     map.scatter.arrange(arrived.points, arrived.dimensions, journey ? JOURNEY : 0);
     map.home = home(map);
@@ -479,7 +487,7 @@ function writeCard() {
   name.style.setProperty("--tone", known ? "var(--class-" + labels[digit] + ")" : "transparent");
   number.textContent = !onCard ? "" : known
     ? vaeDemo.text(digit < TEST ? "map.number" : "map.number.training", { number: digit < TEST ? digit : digit - TEST })
-    : onCard.exact ? vaeDemo.text("map.place", { place: onCard.place.map((value) => value.toFixed(2)).join(", ") }) : vaeDemo.text("map.about");
+    : onCard.title ?? (onCard.exact ? vaeDemo.text("map.place", { place: onCard.place.map((value) => value.toFixed(2)).join(", ") }) : vaeDemo.text("map.about"));
   $(".card").classList.toggle("about", Boolean(onCard?.specs) && !onCard.exact);
   number.title = onCard?.specs && !onCard.exact ? vaeDemo.text("map.about.hint", { count: NEIGHBOURS }) : "";
   $(".card .hint").textContent = pinned === null ? vaeDemo.text("map.hint") : vaeDemo.text("map.kept", { label: labels[pinned] });
@@ -499,6 +507,10 @@ function hit(map, [px, py], reach) {
   return best === null ? null : { index: best, px: Math.sqrt(least) / view.unit };
 }
 
+// What lies above the dots and takes the pointer before them: functions of (map, pixel), true where it does.
+const covers = [];
+const covered = (map, pixel) => covers.some((cover) => cover(map, pixel));
+
 // A tool that takes the pointer for itself, such as the lasso: {begin, move, end}, each of (map, pixel);
 // begin also hears the event. The end has no pixel when a second finger or the browser broke in.
 let tool = null;
@@ -512,8 +524,11 @@ function listen(map) {
     const box = ground.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top - ground.clientTop]; // below its border
   };
+  // A picture is met at its rim too.
+  const reachOf = (event) => Math.max(REACH[event.pointerType] ?? REACH.mouse, 14 * (map.near ?? 0));
   const pointAt = (event) => {
-    const pixel = where(event), reach = REACH[event.pointerType] ?? REACH.mouse;
+    const pixel = where(event), reach = reachOf(event);
+    if (covered(map, pixel)) return void ground.classList.add("over");
     const found = hit(map, pixel, spatial(map) ? reach : ABOUT);
     const dot = found && found.px <= reach ? found.index : null;
     const decodable = map.lens.plane || (!spatial(map) && (map.lens.name === "pca" || found));
@@ -569,9 +584,9 @@ function listen(map) {
   ground.addEventListener("pointerup", (event) => {
     if (!down.delete(event.pointerId)) return;
     if (busy) { busy = false; return void tool?.end(map, where(event)); }
-    if (moved || down.size) return;
+    if (moved || down.size || covered(map, where(event))) return;
     pointAt(event);
-    keepOrLeave(hit(map, where(event), REACH[event.pointerType] ?? REACH.mouse));
+    keepOrLeave(hit(map, where(event), reachOf(event)));
   });
   ground.addEventListener("pointercancel", (event) => { if (down.delete(event.pointerId) && busy) { busy = false; tool?.end(map, null); } });
   ground.addEventListener("pointerleave", rest);
@@ -651,8 +666,7 @@ function writeLens() {
   vaeDemo.inAddress("lens", (current === "umap" && !solid) || current === "plane" || current === "own" ? null : current + (solid ? "3" : ""));
   vaeDemo.inAddress("colour", colouring === "class" ? null : colouring);
   vaeDemo.inAddress("classes", chosen.size ? [...chosen].sort().join("") : null);
-  const all = $("[data-layer=everything]");
-  if (all) all.disabled = !canHaveAll();
+  writeSwitches();
   const note = current === "own" ? "own" : any ? (flat ? "plane" : "mixed") : current + (solid ? "3" : "");
   $(".reading").textContent = vaeDemo.text("map.note." + note);
   for (const map of maps) kind(map);
@@ -699,18 +713,36 @@ function writeChips() {
   }
 }
 
-// Layers are switches in one menu; `dims` says that dots should step back for it.
-const switches = new Map(); // name → {on, fits(map), dims}
+// Layers are switches in one menu; `dims` says that dots should step back for it. The address names those
+// that are not as usual.
+const switches = new Map(); // name → {on, usual, fits(map), dims}
 const layerOn = (name) => switches.get(name)?.on ?? false;
 const layerDims = (map) => [...switches.values()].some(({ on, dims, fits }) => on && dims && fits(map));
-function addLayer(name, { on: begins = false, fits = () => true, dims = false, change = restyle } = {}) {
+const switched = (vaeDemo.query.get("layers") ?? "").split(".");
+function addLayer(name, { on: usual = false, fits = () => true, dims = false, change = restyle } = {}) {
   const line = document.createElement("label");
   line.innerHTML = `<input type="checkbox" data-layer="${name}" data-testid="layer-${name}"><span data-text="map.layer.${name}" data-hint="map.layer.${name}.hint"></span>`;
-  const box = line.firstChild;
-  box.checked = begins;
-  switches.set(name, { on: begins, fits, dims });
-  box.addEventListener("change", () => { takeOver(); switches.get(name).on = box.checked; if (ready) change(box.checked); });
+  const box = line.firstChild, layer = { on: usual !== switched.includes(name), usual, fits, dims };
+  box.checked = layer.on;
+  switches.set(name, layer);
+  box.addEventListener("change", () => {
+    takeOver();
+    layer.on = box.checked;
+    writeSwitches();
+    if (ready) change(box.checked);
+  });
   $(".layers .sheet").append(line);
+}
+function writeSwitches() {
+  const unusual = [];
+  for (const [name, { on, usual, fits }] of switches) {
+    const box = $("[data-layer=" + name + "]"), words = box.nextElementSibling;
+    box.disabled = !maps.some(fits);
+    words.dataset.hint = "map.layer." + name + (box.disabled ? ".none" : ".hint");
+    words.title = vaeDemo.text(words.dataset.hint);
+    if (on !== usual) unusual.push(name);
+  }
+  vaeDemo.inAddress("layers", unusual.join(".") || null);
 }
 addLayer("names", { on: true });
 

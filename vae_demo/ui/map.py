@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vae_demo import latent_map
 from vae_demo.latent_map import Points
+from vae_demo.projections import Projections
 from vae_demo.ui.draw import encoding
 from vae_demo.ui.exhibit import (
     SIDES,
@@ -32,6 +33,8 @@ from vae_demo.ui.exhibit import (
     whole,
 )
 from vae_demo.ui.map_places import Neighbourhood, codes_at, neighbourhood, neighbours, on_axes
+from vae_demo.ui.map_projections import described, start, token
+from vae_demo.ui.own_pictures import Read, read_pictures
 from vae_demo.ui.points import MAX_CODE, Pair, Point, digit_code, point
 from vae_demo.zoo import TRAINING, Zoo, ZooModel
 
@@ -50,7 +53,7 @@ Box = tuple[float, float, float, float]  # left, bottom, right, top
 SCRIPTS = ("scatter", "map", "map_layers", "map_selection", "map_own")
 
 
-def map_tab(zoo: Zoo) -> gr.HTML:
+def map_tab(zoo: Zoo, projections: Projections) -> gr.HTML:
     """Both maps. `digit` and `place` answer the pointer; the others answer when it rests."""
     places = threading.BoundedSemaphore(LONG)
 
@@ -92,7 +95,21 @@ def map_tab(zoo: Zoo) -> gr.HTML:
         around = neighbourhood(payload, zoo)
         return locate_point(zoo, pair(payload, zoo), payload.get("point"), around)
 
-    functions = [digit, place, pictures, sheet, confidence, locate]
+    def project(payload: Payload) -> Payload:
+        return start(zoo, pair(payload, zoo), payload, projections)
+
+    def progress(payload: Payload) -> Payload:
+        return described(projections.state(token(payload)), zoo.digits.labels)
+
+    def cancel(payload: Payload) -> Payload:
+        return described(projections.cancel(token(payload)), zoo.digits.labels)
+
+    def own(payload: Payload) -> Payload:
+        around, models = neighbourhood(payload, zoo), pair(payload, zoo)
+        with long_work():
+            return place_own(zoo, models, read_pictures(payload), around)
+
+    functions = [digit, place, pictures, sheet, confidence, locate, project, progress, cancel, own]
     return exhibit("map", functions, SCRIPTS, originals=zoo.originals is not None)
 
 
@@ -294,6 +311,21 @@ def locate_point(zoo: Zoo, models: Pair, spec: Any, around: Neighbourhood) -> Pa
             "deviation": deviation(zoo, model, found, spec),
         }
     return answer
+
+
+def place_own(zoo: Zoo, models: Pair, found: Read, around: Neighbourhood) -> Payload:
+    """Where a visitor's own pictures lie on both maps, and what the judge reads in them."""
+    pictures: list[Payload] = [
+        {"name": name, "x": packed(x), "reading": reading}
+        for name, x, reading in zip(found.names, found.x, read(zoo, found.x), strict=True)
+    ]
+    for side, model in zip(SIDES, models, strict=True):
+        z = model.coder.encode(found.x.to(zoo.device)).cpu()
+        around_each = neighbours(found.x, z, model.codes, around, zoo)
+        axes = on_axes(z, model.codes)
+        for picture, code, places, near in zip(pictures, z, axes, around_each, strict=True):
+            picture[side] = {"code": code.tolist(), "pca": places.tolist(), "neighbours": near}
+    return {"pictures": pictures, "refused": found.refused}
 
 
 def deviation(zoo: Zoo, model: ZooModel, found: Point, spec: Payload) -> list[float] | None:

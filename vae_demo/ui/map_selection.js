@@ -233,7 +233,8 @@ function inOrder(digits) {
   const rank = (digit) => (values && digit < values.length ? sign * values[digit] : Infinity);
   return digits.sort((a, b) => (rank(a) === rank(b) ? a - b : rank(a) - rank(b)));
 }
-const picturable = (digit) => props.originals || (digit < TEST && has(maps[SIDES.indexOf(by)], digit));
+const coded = (name) => vaeDemo.config.models.find((one) => one.name === name).digits;
+const picturable = (digit) => props.originals || digit < coded(vaeDemo.models[SIDES.indexOf(by)]);
 
 let shown = ""; // what the tiles are of
 function lay(digits) {
