@@ -522,8 +522,10 @@ function listen(map) {
     const box = ground.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
+  // A picture is met at its rim too.
+  const reachOf = (event) => Math.max(REACH[event.pointerType] ?? REACH.mouse, 14 * (map.near ?? 0));
   const pointAt = (event) => {
-    const pixel = where(event), reach = REACH[event.pointerType] ?? REACH.mouse;
+    const pixel = where(event), reach = reachOf(event);
     if (covered(map, pixel)) return void ground.classList.add("over");
     const found = hit(map, pixel, spatial(map) ? reach : ABOUT);
     const dot = found && found.px <= reach ? found.index : null;
@@ -577,7 +579,7 @@ function listen(map) {
     if (busy) { busy = false; return void tool?.end(map, where(event)); }
     if (moved || down.size || covered(map, where(event))) return;
     pointAt(event);
-    keepOrLeave(hit(map, where(event), REACH[event.pointerType] ?? REACH.mouse));
+    keepOrLeave(hit(map, where(event), reachOf(event)));
   });
   ground.addEventListener("pointercancel", (event) => { if (down.delete(event.pointerId) && busy) { busy = false; tool?.end(map, null); } });
   ground.addEventListener("pointerleave", rest);

@@ -208,7 +208,7 @@ let turnedAway = []; // {name, error}
 let sending = null; // {done, total} files
 let shownPicture = null;
 
-const by = () => JSON.stringify([vaeDemo.models, rule()]);
+const placing = () => JSON.stringify([vaeDemo.models, rule()]);
 const toBase64 = (file) => new Promise((done, failed) => {
   const reader = new FileReader();
   reader.onload = () => done(reader.result.split(",")[1]);
@@ -257,7 +257,7 @@ function parcels(files) {
 }
 // False when the server cannot be asked.
 async function deliver(parcel) {
-  const mark = by(), asked = { models: [...vaeDemo.models], ...rule() };
+  const mark = placing(), asked = { models: [...vaeDemo.models], ...rule() };
   let answer;
   try {
     if (isZip(parcel[0])) asked.zip = await toBase64(parcel[0]);
@@ -286,7 +286,7 @@ function smallOf(x) {
 // Other models, or neighbours by another rule: the same pictures are placed anew.
 let waiting = []; // those that are on their way
 const replace = vaeDemo.live(() => {
-  const mark = by();
+  const mark = placing();
   waiting = sending ? [] : brought.filter((picture) => picture.by !== mark);
   return waiting.length ? { models: [...vaeDemo.models], ...rule(), pictures: waiting.map(({ name, x }) => ({ name, x })) } : null;
 }, (asked) => server.own(asked), (answer, { models, pictures, ...ruled }) => {
@@ -301,7 +301,7 @@ const replace = vaeDemo.live(() => {
 
 // On the maps: small pictures, framed as the star is.
 function boxes(map) {
-  const size = atHome(map) ? SMALL : NEAR, mark = by();
+  const size = atHome(map) ? SMALL : NEAR, mark = placing();
   return brought.filter((picture) => picture.by === mark).map((picture) => {
     const [x, y] = toPixel(map, placeOf(map, picture[map.side])), side = picture === shownPicture ? LARGE : size;
     return { picture, left: x - side / 2, top: y - side / 2, side };
@@ -327,7 +327,7 @@ layers.over.push((map, context) => {
 });
 function showPicture(picture) {
   shownPicture = picture;
-  if (picture?.by === by()) {
+  if (picture?.by === placing()) {
     pointed = { title: picture.name, exact: true, original: picture.x, specs: Object.fromEntries(SIDES.map((side) => [side, { code: picture[side].code }])) };
     maps.forEach(placeMarks);
     askPointed();
