@@ -277,6 +277,7 @@ async function deliver(parcel) {
   writePictures();
   return true;
 }
+const titleOf = ({ name }) => name.replace(/\.\w{1,5}$/, "");
 function smallOf(x) {
   const canvas = Object.assign(document.createElement("canvas"), { width: 28, height: 28 });
   vaeDemo.paint(canvas, vaeDemo.bytes(x));
@@ -328,7 +329,7 @@ layers.over.push((map, context) => {
 function showPicture(picture) {
   shownPicture = picture;
   if (picture?.by === placing()) {
-    pointed = { title: picture.name, exact: true, original: picture.x, specs: Object.fromEntries(SIDES.map((side) => [side, { code: picture[side].code }])) };
+    pointed = { title: titleOf(picture), exact: true, original: picture.x, specs: Object.fromEntries(SIDES.map((side) => [side, { code: picture[side].code }])) };
     maps.forEach(placeMarks);
     askPointed();
   }
@@ -348,6 +349,7 @@ function writePictures() {
   const words = drawerOf.querySelector(".words"), gallery = drawerOf.querySelector(".gallery"), list = drawerOf.querySelector(".refused");
   if (sending) words.textContent = vaeDemo.text("map.pictures.sending", sending);
   else words.textContent = vaeDemo.text(brought.length ? "map.pictures.kept" : "map.pictures.none", { count: brought.length });
+  section.classList.toggle("brought", brought.length > 0);
   gallery.replaceChildren(...brought.map(tileOf));
   if (brought.length) gallery.append(removeAll());
   list.replaceChildren(...turnedAway.map(({ name, error }) => {
@@ -367,7 +369,7 @@ function tileOf(picture, index) {
   const [see, away] = tile.children;
   see.prepend(picture.small);
   see.querySelector("i").textContent = reading.class;
-  see.querySelector("small").textContent = name;
+  see.querySelector("small").textContent = titleOf(picture);
   see.title = vaeDemo.text("map.pictures.reads", { name, label: reading.class, percent: Math.round(100 * reading.confidence) });
   away.title = vaeDemo.text("map.pictures.remove", { name });
   away.setAttribute("aria-label", away.title);
