@@ -377,7 +377,7 @@ const askPointed = vaeDemo.live(() => {
     answers.set(it.digit, answer);
     if (answers.size > 300) answers.delete(answers.keys().next().value);
     if (pointed?.digit === it.digit) card(answer);
-  } else if (pointed?.specs) card({ left: answer.left?.picture, right: answer.right?.picture, reading: answer });
+  } else if (pointed?.specs) card({ original: pointed.original, left: answer.left?.picture, right: answer.right?.picture, reading: answer });
 });
 
 let onCard = null; // what the pictures show: {digit} or {place}
