@@ -61,7 +61,7 @@ function createMap(side) {
     names: CLASSES.map((digit) => Object.assign(mark("class-name"), { textContent: digit })),
     spot: mark("ring spot", "map-spot"), ring: mark("ring", "map-ring"), pin: mark("ring pin", "map-pin"), star: mark("star", "map-mine"),
     lens: null, // {name, points, dimensions, low, high, middles, count, plane …} as it arrived
-    values: null, view: null, home: null, journey: null, size: [0, 0], mine: null, due: false,
+    values: null, tones: null, view: null, home: null, journey: null, size: [0, 0], mine: null, due: false,
   };
   map.star.innerHTML = STAR;
   map.scatter = createScatter(ground.querySelector(".dots"), () => render(map));
@@ -93,8 +93,11 @@ function home(map) {
   const { low, high, dimensions } = map.lens, [width, height] = map.size;
   const centre = [0, 1, 2].map((k) => ((low[k] ?? 0) + (high[k] ?? 0)) / 2);
   if (dimensions === 3) {
-    map.radius = Math.hypot(...high.map((value, k) => (value - low[k]) / 2));
-    return { centre, unit: (1.7 * map.radius) / Math.min(width, height), ...turn };
+    const { points } = map.lens;
+    map.radius = 0;
+    for (let i = 0; i < points.length; i += 3)
+      map.radius = Math.max(map.radius, Math.hypot(points[i] - centre[0], points[i + 1] - centre[1], points[i + 2] - centre[2]));
+    return { centre, unit: (2.05 * map.radius) / Math.min(width, height), ...turn };
   }
   map.radius = 0;
   // Room above and below for what is written there.
@@ -240,6 +243,7 @@ function tone(map) {
     bytes.set(seen ? ink : plain, 4 * i); // in their own colours, dense crowds would still stand out
     bytes[4 * i + 3] = seen ? (layerDims(map) ? 110 : 205) : 12;
   }
+  map.tones = bytes;
   map.scatter.colour(bytes);
   legend(map, values && [low, high]);
 }
@@ -276,15 +280,16 @@ async function fetchArrays(path) {
   }
   return facts;
 }
-const arrivals = new Map(); // path → promise
-function arrays(path) {
-  if (!arrivals.has(path)) {
-    const arrival = fetchArrays(path);
-    arrival.catch(() => arrivals.delete(path));
-    arrivals.set(path, arrival);
+const arrivals = new Map(); // name → promise
+function kept(name, make) {
+  if (!arrivals.has(name)) {
+    const arrival = make();
+    arrival.catch(() => arrivals.delete(name));
+    arrivals.set(name, arrival);
   }
-  return arrivals.get(path);
+  return arrivals.get(name);
 }
+const arrays = (path) => kept(path, () => fetchArrays(path));
 
 const isPlane = (name) => vaeDemo.latentSize(name) <= 2;
 const twins = () => vaeDemo.models.every((name) => ["ae", "vae"].includes(name));
@@ -293,19 +298,25 @@ function lensName(name) {
   if (lens === "own") return projectionFits() ? "own" : "umap";
   return (lens === "plane" ? "umap" : lens) + (solid ? "3" : "");
 }
-const projectionFits = () => projection && (projection.models === null || projection.models.join() === vaeDemo.models.join());
+// A projection of codes belongs to its models, one of pixels to any that know as many digits.
+const fitsModels = ({ models, settings }) => (models ? models.join() === vaeDemo.models.join() : settings.count <= digitsKnown());
+const digitsKnown = () => Math.min(...vaeDemo.models.map((name) => vaeDemo.config.models.find((one) => one.name === name).digits));
+const projectionFits = () => projection !== null && fitsModels(projection);
 const canHaveAll = () => twins() && lens === "umap" && !solid;
 
 async function arrangement(map) {
   const name = lensName(model(map));
   if (name === "own") return { ...projection[map.side], name };
-  const found = { ...(await arrays(model(map) + "/" + name)), name };
-  if (!everything || !canHaveAll()) return found;
-  const more = await arrays(model(map) + "/training");
+  if (everything && canHaveAll()) return kept(model(map) + "/everything", () => allDigits(model(map)));
+  return { ...(await arrays(model(map) + "/" + name)), name };
+}
+async function allDigits(name) {
+  const [found, more] = await Promise.all([arrays(name + "/umap"), arrays(name + "/training")]);
   const points = new Float32Array(found.points.length + more.points.length);
   points.set(found.points);
   points.set(more.points, found.points.length);
-  return { ...found, points, low: found.low.map((value, k) => Math.min(value, more.low[k])), high: found.high.map((value, k) => Math.max(value, more.high[k])) };
+  const corner = (which, most) => found[which].map((value, k) => most(value, more[which][k]));
+  return { ...found, name: "everything", points, figures: null, low: corner("low", Math.min), high: corner("high", Math.max) };
 }
 async function classesOfAll() {
   const found = await arrays("digits/labels");
@@ -366,7 +377,7 @@ const askPointed = vaeDemo.live(() => {
     answers.set(it.digit, answer);
     if (answers.size > 300) answers.delete(answers.keys().next().value);
     if (pointed?.digit === it.digit) card(answer);
-  } else if (pointed?.specs) card({ left: answer.left?.picture, right: answer.right?.picture, reading: answer });
+  } else if (pointed?.specs) card({ original: pointed.original, left: answer.left?.picture, right: answer.right?.picture, reading: answer });
 });
 
 let onCard = null; // what the pictures show: {digit} or {place}
@@ -483,7 +494,7 @@ function writeCard() {
   name.style.setProperty("--tone", known ? "var(--class-" + labels[digit] + ")" : "transparent");
   number.textContent = !onCard ? "" : known
     ? vaeDemo.text(digit < TEST ? "map.number" : "map.number.training", { number: digit < TEST ? digit : digit - TEST })
-    : onCard.exact ? vaeDemo.text("map.place", { place: onCard.place.map((value) => value.toFixed(2)).join(", ") }) : vaeDemo.text("map.about");
+    : onCard.title ?? (onCard.exact ? vaeDemo.text("map.place", { place: onCard.place.map((value) => value.toFixed(2)).join(", ") }) : vaeDemo.text("map.about"));
   $(".card").classList.toggle("about", Boolean(onCard?.specs) && !onCard.exact);
   number.title = onCard?.specs && !onCard.exact ? vaeDemo.text("map.about.hint", { count: NEIGHBOURS }) : "";
   $(".card .hint").textContent = pinned === null ? vaeDemo.text("map.hint") : vaeDemo.text("map.kept", { label: labels[pinned] });
@@ -503,7 +514,12 @@ function hit(map, [px, py], reach) {
   return best === null ? null : { index: best, px: Math.sqrt(least) / view.unit };
 }
 
-// A tool that takes the pointer for itself, such as the lasso: {begin, move, end}, each of (map, pixel).
+// What lies above the dots and takes the pointer before them: functions of (map, pixel), true where it does.
+const covers = [];
+const covered = (map, pixel) => covers.some((cover) => cover(map, pixel));
+
+// A tool that takes the pointer for itself, such as the lasso: {begin, move, end}, each of (map, pixel);
+// begin also hears the event. The end has no pixel when a second finger or the browser broke in.
 let tool = null;
 let driving = false; // the visitor has taken over
 
@@ -513,12 +529,13 @@ function listen(map) {
   let moved = false, from = null, busy = false;
   const where = (event) => {
     const box = ground.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+    return [event.clientX - box.left, event.clientY - box.top - ground.clientTop]; // below its border
   };
   // A picture is met at its rim too.
   const reachOf = (event) => Math.max(REACH[event.pointerType] ?? REACH.mouse, 14 * (map.near ?? 0));
   const pointAt = (event) => {
     const pixel = where(event), reach = reachOf(event);
+    if (covered(map, pixel)) return void ground.classList.add("over");
     const found = hit(map, pixel, spatial(map) ? reach : ABOUT);
     const dot = found && found.px <= reach ? found.index : null;
     const decodable = map.lens.plane || (!spatial(map) && (map.lens.name === "pca" || found));
@@ -537,8 +554,9 @@ function listen(map) {
     down.set(event.pointerId, where(event));
     from = where(event);
     ground.setPointerCapture(event.pointerId);
+    if (busy) tool.end(map, null);
     busy = down.size === 1 && takesTool(event);
-    if (busy) return void tool.begin(map, from);
+    if (busy) return void tool.begin(map, from, event);
     if (event.pointerType === "touch" && down.size === 1) pointAt(event);
   });
   ground.addEventListener("pointermove", (event) => {
@@ -546,7 +564,11 @@ function listen(map) {
     takeOver();
     const now = where(event), before = down.get(event.pointerId);
     if (!before) return void pointAt(event);
-    if (busy) return void tool.move(map, now);
+    if (busy) {
+      const moves = event.getCoalescedEvents?.() ?? [];
+      down.set(event.pointerId, now);
+      return (moves.length ? moves : [event]).forEach((move) => tool.move(map, where(move)));
+    }
     if (Math.hypot(now[0] - from[0], now[1] - from[1]) > (event.pointerType === "mouse" ? 4 : 10)) moved = true;
     if (down.size === 1) {
       if (!moved) return;
@@ -569,7 +591,7 @@ function listen(map) {
   ground.addEventListener("pointerup", (event) => {
     if (!down.delete(event.pointerId)) return;
     if (busy) { busy = false; return void tool?.end(map, where(event)); }
-    if (moved || down.size) return;
+    if (moved || down.size || covered(map, where(event))) return;
     pointAt(event);
     keepOrLeave(hit(map, where(event), reachOf(event)));
   });
