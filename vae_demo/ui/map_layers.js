@@ -223,7 +223,7 @@ vaeDemo.on("models", () => {
 
 // The plane itself: what its places decode to, and how sure a judge is of that --------------------------
 const TILES = 400, CELLS = [350, 1400, 5600]; // tiles asked for at once; cells of the judge, coarse to fine
-const PATIENCE = 2000; // ms until a busy server is asked again
+const AGAIN = 2000; // ms until a busy server is asked again
 const LEVELS = { light: ["#3a2a6b", "#4f9d9a", "#e9eeeb"], dark: ["#fff3a0", "#3fa39b", "#343c43"] }; // unsure … sure
 
 // Parts in the order in which they are asked for. Tiles lie on a lattice that is fixed to the map, so that
@@ -311,7 +311,7 @@ const askPlanes = vaeDemo.live(() => {
   return due[0] ?? null;
 }, ({ map, name, plane: { wanted: [part] } }) => PLANES[name].ask({ models: [...vaeDemo.models], side: map.side, lens: map.lens.name, ...part }), (answer, { map, name, plane }) => {
   vaeDemo.complain(element, answer.error);
-  if (answer.error === "error.busy") setTimeout(disturbed, PATIENCE);
+  if (answer.error === "error.busy") setTimeout(disturbed, AGAIN);
   if (answer.error) return;
   const part = plane.wanted.shift();
   PLANES[name].paint(part, answer);
