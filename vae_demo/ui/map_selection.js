@@ -229,9 +229,10 @@ async function writeMeans(digits) {
 
 // What stands out by the figure that is coloured comes first.
 function inOrder(digits) {
+  digits.sort((a, b) => a - b);
   const values = maps[SIDES.indexOf(pictured)].values?.[colouring], sign = STANDS_OUT_LOW.has(colouring) ? 1 : -1;
-  const rank = (digit) => (values && digit < values.length ? sign * values[digit] : Infinity);
-  return digits.sort((a, b) => (rank(a) === rank(b) ? a - b : rank(a) - rank(b)));
+  const rank = (digit) => (digit < values.length ? sign * values[digit] : Infinity);
+  return values ? digits.sort((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b))) : digits;
 }
 const coded = (name) => vaeDemo.config.models.find((one) => one.name === name).digits;
 const picturable = (digit) => props.originals || digit < coded(vaeDemo.models[SIDES.indexOf(pictured)]);
