@@ -93,8 +93,11 @@ function home(map) {
   const { low, high, dimensions } = map.lens, [width, height] = map.size;
   const centre = [0, 1, 2].map((k) => ((low[k] ?? 0) + (high[k] ?? 0)) / 2);
   if (dimensions === 3) {
-    map.radius = Math.hypot(...high.map((value, k) => (value - low[k]) / 2));
-    return { centre, unit: (1.7 * map.radius) / Math.min(width, height), ...turn };
+    const { points } = map.lens;
+    map.radius = 0;
+    for (let i = 0; i < points.length; i += 3)
+      map.radius = Math.max(map.radius, Math.hypot(points[i] - centre[0], points[i + 1] - centre[1], points[i + 2] - centre[2]));
+    return { centre, unit: (2.05 * map.radius) / Math.min(width, height), ...turn };
   }
   map.radius = 0;
   // Room above and below for what is written there.
@@ -277,15 +280,16 @@ async function fetchArrays(path) {
   }
   return facts;
 }
-const arrivals = new Map(); // path → promise
-function arrays(path) {
-  if (!arrivals.has(path)) {
-    const arrival = fetchArrays(path);
-    arrival.catch(() => arrivals.delete(path));
-    arrivals.set(path, arrival);
+const arrivals = new Map(); // name → promise
+function kept(name, make) {
+  if (!arrivals.has(name)) {
+    const arrival = make();
+    arrival.catch(() => arrivals.delete(name));
+    arrivals.set(name, arrival);
   }
-  return arrivals.get(path);
+  return arrivals.get(name);
 }
+const arrays = (path) => kept(path, () => fetchArrays(path));
 
 const isPlane = (name) => vaeDemo.latentSize(name) <= 2;
 const twins = () => vaeDemo.models.every((name) => ["ae", "vae"].includes(name));
@@ -303,13 +307,16 @@ const canHaveAll = () => twins() && lens === "umap" && !solid;
 async function arrangement(map) {
   const name = lensName(model(map));
   if (name === "own") return { ...projection[map.side], name };
-  const found = { ...(await arrays(model(map) + "/" + name)), name };
-  if (!everything || !canHaveAll()) return found;
-  const more = await arrays(model(map) + "/training");
+  if (everything && canHaveAll()) return kept(model(map) + "/everything", () => allDigits(model(map)));
+  return { ...(await arrays(model(map) + "/" + name)), name };
+}
+async function allDigits(name) {
+  const [found, more] = await Promise.all([arrays(name + "/umap"), arrays(name + "/training")]);
   const points = new Float32Array(found.points.length + more.points.length);
   points.set(found.points);
   points.set(more.points, found.points.length);
-  return { ...found, points, low: found.low.map((value, k) => Math.min(value, more.low[k])), high: found.high.map((value, k) => Math.max(value, more.high[k])) };
+  const corner = (which, most) => found[which].map((value, k) => most(value, more[which][k]));
+  return { ...found, name: "everything", points, figures: null, low: corner("low", Math.min), high: corner("high", Math.max) };
 }
 async function classesOfAll() {
   const found = await arrays("digits/labels");
@@ -370,7 +377,7 @@ const askPointed = vaeDemo.live(() => {
     answers.set(it.digit, answer);
     if (answers.size > 300) answers.delete(answers.keys().next().value);
     if (pointed?.digit === it.digit) card(answer);
-  } else if (pointed?.specs) card({ left: answer.left?.picture, right: answer.right?.picture, reading: answer });
+  } else if (pointed?.specs) card({ original: pointed.original, left: answer.left?.picture, right: answer.right?.picture, reading: answer });
 });
 
 let onCard = null; // what the pictures show: {digit} or {place}

@@ -5,7 +5,13 @@ const DIALS = {
   n_neighbors: { stops: [2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200], marks: [5, 15, 50], step: 1 },
   min_dist: { stops: [0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99], marks: [0, 0.1, 0.5], step: 0.01 },
 };
-const WISHES = { metric: ["euclidean", "cosine", "manhattan", "correlation"], of: ["codes", "pixels"], count: [2000, 5000, 10_000], dimensions: [2, 3] };
+const METRICS = ["euclidean", "cosine", "manhattan", "correlation"];
+const CHOICES = { metric: METRICS, of: ["codes", "pixels"], count: [2000, 5000, 10_000], dimensions: [2, 3] };
+const OPTION = {
+  metric: (value) => vaeDemo.text("map.own.metric." + value), of: (value) => vaeDemo.text("map.own.of." + value),
+  count: (value) => vaeDemo.text("map.own.digits", { count: grouped(Number(value)) }), dimensions: (value) => vaeDemo.text("map.own.dimensions." + value),
+};
+const ENDS = { cancelled: "map.own.cancelled", failed: "map.own.failed", unknown: "map.own.unknown" };
 const POLL = 400; // ms; a job nobody asks about is dropped by the server after 20 s
 const PATIENCE = 15_000; // ms that the server may be out of reach
 
@@ -36,9 +42,9 @@ function settle(left, right, settings, models) {
 }
 function inWords({ n_neighbors, min_dist, metric, seed, dimensions, of, count }) {
   const parts = [vaeDemo.text("map.own.kind." + of, { count: grouped(count) }), "n_neighbors " + n_neighbors, "min_dist " + min_dist];
-  if (metric !== "euclidean") parts.push(vaeDemo.text("map.own.metric." + metric));
+  if (metric !== "euclidean") parts.push(OPTION.metric(metric));
   if (seed !== 1) parts.push(vaeDemo.text("map.own.seed") + " " + seed);
-  if (dimensions === 3) parts.push(vaeDemo.text("map.own.dimensions.3"));
+  if (dimensions === 3) parts.push(OPTION.dimensions(3));
   return parts.join(" · ");
 }
 
@@ -74,7 +80,7 @@ async function follow(mine) {
     if (answer) heard = performance.now();
     if (answer?.error) return finish(answer.error);
     if (answer?.state === "done") return arrive(mine, answer);
-    if (["cancelled", "failed", "unknown"].includes(answer?.state)) return finish("map.own." + answer.state);
+    if (answer?.state in ENDS) return finish(ENDS[answer.state]);
     if (performance.now() - heard > PATIENCE) return finish("map.own.offline");
     if (answer) mine.state = answer;
     writeRun();
@@ -108,9 +114,9 @@ function writeWishes() {
     for (const mark of ownDrawer.querySelectorAll(`[data-dial=${name}] button`)) mark.setAttribute("aria-pressed", Number(mark.textContent) === value);
   }
   const most = digitsKnown();
-  for (const name of Object.keys(WISHES)) {
+  for (const name of Object.keys(CHOICES)) {
     for (const option of byWish(name).options) {
-      option.textContent = name === "count" ? vaeDemo.text("map.own.digits", { count: grouped(Number(option.value)) }) : vaeDemo.text(`map.own.${name}.${option.value}`);
+      option.textContent = OPTION[name](option.value);
       option.disabled = name === "count" && Number(option.value) > most;
     }
     byWish(name).value = settingsNow()[name];
@@ -165,7 +171,6 @@ const wishTyped = (name, input) => {
 };
 for (const [name, { stops, marks, step: grain }] of Object.entries(DIALS)) {
   const box = ownDrawer.querySelector(`[data-dial=${name}]`), last = stops.length - 1;
-  box.dataset.hint = `map.own.${name}.hint`;
   box.innerHTML = `<b>${name}</b>
     <span class="track"><input type="range" min="0" max="${last}" step="1" data-testid="own-${name}" aria-label="${name}">
       <span class="stops">${marks.map((value) => `<button data-testid="own-${name}-${value}" style="--at: ${stops.indexOf(value) / last}">${value}</button>`).join("")}</span></span>
@@ -175,7 +180,7 @@ for (const [name, { stops, marks, step: grain }] of Object.entries(DIALS)) {
   wishTyped(name, exact);
   for (const mark of box.querySelectorAll("button")) mark.addEventListener("click", () => wish({ [name]: Number(mark.textContent) }));
 }
-for (const [name, values] of Object.entries(WISHES)) {
+for (const [name, values] of Object.entries(CHOICES)) {
   const select = byWish(name);
   select.append(...values.map((value) => new Option("", value)));
   select.addEventListener("change", () => wish({ [name]: typeof values[0] === "number" ? Number(select.value) : select.value }));
@@ -203,7 +208,7 @@ let turnedAway = []; // {name, error}
 let sending = null; // {done, total} files
 let shownPicture = null;
 
-const by = () => JSON.stringify([vaeDemo.models, rule()]);
+const placing = () => JSON.stringify([vaeDemo.models, rule()]);
 const toBase64 = (file) => new Promise((done, failed) => {
   const reader = new FileReader();
   reader.onload = () => done(reader.result.split(",")[1]);
@@ -223,8 +228,8 @@ async function bring(files) {
   if (sending) return;
   turnedAway = [];
   vaeDemo.complain(element, null);
-  const wanted = files.filter(({ name }) => !name.startsWith("."));
-  const taken = [];
+  const hidden = ({ name, webkitRelativePath: path }) => (path || name).split("/").some((part) => part.startsWith("."));
+  const wanted = files.filter((file) => !hidden(file)), taken = [];
   for (const file of wanted) {
     const room = MOST - brought.length - taken.length;
     if (!isZip(file) && !isPicture(file)) turnAway(file.name, "map.pictures.no-picture");
@@ -252,7 +257,7 @@ function parcels(files) {
 }
 // False when the server cannot be asked.
 async function deliver(parcel) {
-  const mark = by(), asked = { models: [...vaeDemo.models], ...rule() };
+  const mark = placing(), asked = { models: [...vaeDemo.models], ...rule() };
   let answer;
   try {
     if (isZip(parcel[0])) asked.zip = await toBase64(parcel[0]);
@@ -272,6 +277,7 @@ async function deliver(parcel) {
   writePictures();
   return true;
 }
+const titleOf = ({ name }) => name.replace(/\.\w{1,5}$/, "");
 function smallOf(x) {
   const canvas = Object.assign(document.createElement("canvas"), { width: 28, height: 28 });
   vaeDemo.paint(canvas, vaeDemo.bytes(x));
@@ -281,7 +287,7 @@ function smallOf(x) {
 // Other models, or neighbours by another rule: the same pictures are placed anew.
 let waiting = []; // those that are on their way
 const replace = vaeDemo.live(() => {
-  const mark = by();
+  const mark = placing();
   waiting = sending ? [] : brought.filter((picture) => picture.by !== mark);
   return waiting.length ? { models: [...vaeDemo.models], ...rule(), pictures: waiting.map(({ name, x }) => ({ name, x })) } : null;
 }, (asked) => server.own(asked), (answer, { models, pictures, ...ruled }) => {
@@ -295,10 +301,9 @@ const replace = vaeDemo.live(() => {
 });
 
 // On the maps: small pictures, framed as the star is.
-const isPlaced = (picture) => picture.by === by();
 function boxes(map) {
-  const size = atHome(map) ? SMALL : NEAR;
-  return brought.filter(isPlaced).map((picture) => {
+  const size = atHome(map) ? SMALL : NEAR, mark = placing();
+  return brought.filter((picture) => picture.by === mark).map((picture) => {
     const [x, y] = toPixel(map, placeOf(map, picture[map.side])), side = picture === shownPicture ? LARGE : size;
     return { picture, left: x - side / 2, top: y - side / 2, side };
   });
@@ -323,8 +328,8 @@ layers.over.push((map, context) => {
 });
 function showPicture(picture) {
   shownPicture = picture;
-  if (picture && isPlaced(picture)) {
-    pointed = { title: picture.name, exact: true, original: picture.x, specs: Object.fromEntries(SIDES.map((side) => [side, { code: picture[side].code }])) };
+  if (picture?.by === placing()) {
+    pointed = { title: titleOf(picture), exact: true, original: picture.x, specs: Object.fromEntries(SIDES.map((side) => [side, { code: picture[side].code }])) };
     maps.forEach(placeMarks);
     askPointed();
   }
@@ -344,6 +349,7 @@ function writePictures() {
   const words = drawerOf.querySelector(".words"), gallery = drawerOf.querySelector(".gallery"), list = drawerOf.querySelector(".refused");
   if (sending) words.textContent = vaeDemo.text("map.pictures.sending", sending);
   else words.textContent = vaeDemo.text(brought.length ? "map.pictures.kept" : "map.pictures.none", { count: brought.length });
+  section.classList.toggle("brought", brought.length > 0);
   gallery.replaceChildren(...brought.map(tileOf));
   if (brought.length) gallery.append(removeAll());
   list.replaceChildren(...turnedAway.map(({ name, error }) => {
@@ -363,7 +369,7 @@ function tileOf(picture, index) {
   const [see, away] = tile.children;
   see.prepend(picture.small);
   see.querySelector("i").textContent = reading.class;
-  see.querySelector("small").textContent = name;
+  see.querySelector("small").textContent = titleOf(picture);
   see.title = vaeDemo.text("map.pictures.reads", { name, label: reading.class, percent: Math.round(100 * reading.confidence) });
   away.title = vaeDemo.text("map.pictures.remove", { name });
   away.setAttribute("aria-label", away.title);

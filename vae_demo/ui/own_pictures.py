@@ -106,7 +106,7 @@ def kept(pictures: Any) -> Read:
     if any(len(content) != SIDE_PX * SIDE_PX for content in contents):
         raise RequestError("error.request")
     x = torch.frombuffer(bytearray(b"".join(contents)), dtype=torch.uint8)
-    return Read([one["name"][:NAME] for one in pictures], x.view(-1, 1, SIDE_PX, SIDE_PX) / 255, [])
+    return Read([shown(one["name"]) for one in pictures], x.view(-1, 1, SIDE_PX, SIDE_PX) / 255, [])
 
 
 # Files --------------------------------------------------------------------------------------------
