@@ -101,7 +101,9 @@ def test_the_posterior_of_a_drawing_is_enlarged(open_page: Open) -> None:
     assert left.inner_text() == "a point, without spread"
     assert right.locator("canvas").is_visible()
     assert left.locator("canvas").is_hidden()
-    assert sum(layer(page, "right", "over").values()) > 0 == sum(layer(page, "left", "over").values())
+    assert (
+        sum(layer(page, "right", "over").values()) > 0 == sum(layer(page, "left", "over").values())
+    )
 
 
 def test_the_training_digits_join_the_map_where_they_have_a_place(open_page: Open) -> None:

@@ -68,10 +68,15 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 
 def launch_options(zoo: Zoo) -> dict[str, Any]:
     """What `Blocks.launch` must know: theme, styles, scripts, limits."""
-    shapes = {name: zoo.digits.codes[name].mean.shape for name in zoo.names}
+    digits = zoo.digits
     models = [
-        {"name": name, "digits": count, "latent_size": size}
-        for name, (count, size) in shapes.items()
+        {
+            "name": name,
+            "digits": len(digits.codes[name].mean),
+            "latent_size": digits.codes[name].mean.shape[1],
+            "weights": digits.card.get(f"{name}_weights_sha256"),
+        }
+        for name in zoo.names
     ]
     config = {"texts": texts(), "device": device_name(zoo.device), "models": models}
     # "</" would end the script element.

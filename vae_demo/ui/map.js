@@ -61,7 +61,7 @@ function createMap(side) {
     names: CLASSES.map((digit) => Object.assign(mark("class-name"), { textContent: digit })),
     spot: mark("ring spot", "map-spot"), ring: mark("ring", "map-ring"), pin: mark("ring pin", "map-pin"), star: mark("star", "map-mine"),
     lens: null, // {name, points, dimensions, low, high, middles, count, plane …} as it arrived
-    values: null, view: null, home: null, journey: null, size: [0, 0], mine: null, due: false,
+    values: null, tones: null, view: null, home: null, journey: null, size: [0, 0], mine: null, due: false,
   };
   map.star.innerHTML = STAR;
   map.scatter = createScatter(ground.querySelector(".dots"), () => render(map));
@@ -243,6 +243,7 @@ function tone(map) {
     bytes.set(seen ? ink : plain, 4 * i); // in their own colours, dense crowds would still stand out
     bytes[4 * i + 3] = seen ? (layerDims(map) ? 110 : 205) : 12;
   }
+  map.tones = bytes;
   map.scatter.colour(bytes);
   legend(map, values && [low, high]);
 }
@@ -517,7 +518,8 @@ function hit(map, [px, py], reach) {
 const covers = [];
 const covered = (map, pixel) => covers.some((cover) => cover(map, pixel));
 
-// A tool that takes the pointer for itself, such as the lasso: {begin, move, end}, each of (map, pixel).
+// A tool that takes the pointer for itself, such as the lasso: {begin, move, end}, each of (map, pixel);
+// begin also hears the event. The end has no pixel when a second finger or the browser broke in.
 let tool = null;
 let driving = false; // the visitor has taken over
 
@@ -527,7 +529,7 @@ function listen(map) {
   let moved = false, from = null, busy = false;
   const where = (event) => {
     const box = ground.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
+    return [event.clientX - box.left, event.clientY - box.top - ground.clientTop]; // below its border
   };
   // A picture is met at its rim too.
   const reachOf = (event) => Math.max(REACH[event.pointerType] ?? REACH.mouse, 14 * (map.near ?? 0));
@@ -552,8 +554,9 @@ function listen(map) {
     down.set(event.pointerId, where(event));
     from = where(event);
     ground.setPointerCapture(event.pointerId);
+    if (busy) tool.end(map, null);
     busy = down.size === 1 && takesTool(event);
-    if (busy) return void tool.begin(map, from);
+    if (busy) return void tool.begin(map, from, event);
     if (event.pointerType === "touch" && down.size === 1) pointAt(event);
   });
   ground.addEventListener("pointermove", (event) => {
@@ -561,7 +564,11 @@ function listen(map) {
     takeOver();
     const now = where(event), before = down.get(event.pointerId);
     if (!before) return void pointAt(event);
-    if (busy) return void tool.move(map, now);
+    if (busy) {
+      const moves = event.getCoalescedEvents?.() ?? [];
+      down.set(event.pointerId, now);
+      return (moves.length ? moves : [event]).forEach((move) => tool.move(map, where(move)));
+    }
     if (Math.hypot(now[0] - from[0], now[1] - from[1]) > (event.pointerType === "mouse" ? 4 : 10)) moved = true;
     if (down.size === 1) {
       if (!moved) return;
