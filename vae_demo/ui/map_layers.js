@@ -22,20 +22,21 @@ addLayer("contours", { on: true, fits: (map) => !spatial(map) });
 layers.over.push((map, context) => {
   if (!layerOn("contours") || spatial(map)) return;
   map.contours ??= contoursOf(map);
-  const { view: { centre, unit }, size } = map, plain = layerOn("sheet") && decodes(map) ? css(vaeDemo.INK) : style("--text");
+  const { view: { centre, unit }, size } = map, { INK, GROUND } = vaeDemo;
+  const [line, ground] = showsPlane(map, "sheet") ? [INK, GROUND].map(css) : [style("--text"), style("--panel")];
   context.save();
   context.translate(size[0] / 2, size[1] / 2);
   context.scale(1 / unit, -1 / unit);
   context.translate(-centre[0], -centre[1]);
-  const draw = (line, colour, width, alpha) => {
+  const draw = (path, colour, width, alpha) => {
     Object.assign(context, { strokeStyle: colour, lineWidth: width * unit, globalAlpha: alpha });
-    context.stroke(line);
+    context.stroke(path);
   };
-  for (const { label, lines } of map.contours)
-    lines.forEach((line, i) => {
-      if (label === null) return draw(line, plain, 1, 0.55 - 0.15 * i);
-      draw(line, style("--panel"), 3.5, 0.6); // else it is lost among dots of its own colour
-      draw(line, style("--class-" + label), 1.5, 1);
+  for (const { label, paths } of map.contours)
+    paths.forEach((path, i) => {
+      if (label === null) return draw(path, line, 1, 0.55 - 0.15 * i);
+      draw(path, ground, 3.5, 0.6); // else it is lost among dots of its own colour
+      draw(path, style("--class-" + label), 1.5, 1);
     });
   context.restore();
 });
@@ -45,7 +46,7 @@ function contoursOf(map) {
   const labelled = chosen.size ? [...chosen].sort() : [null];
   return labelled.map((label) => {
     const field = density(map, (i) => on(i) && (label === null || labels[i] === label));
-    return { label, lines: field ? levels(field.values).map((level) => outline(field, level)) : [] };
+    return { label, paths: field ? levels(field.values).map((level) => outline(field, level)) : [] };
   });
 }
 
@@ -221,7 +222,8 @@ vaeDemo.on("models", () => {
 });
 
 // The plane itself: what its places decode to, and how sure a judge is of that --------------------------
-const TILES = 400, CELLS = [350, 5600]; // asked for at once; of the judge, at first and then
+const TILES = 400, CELLS = [350, 1400, 5600]; // tiles asked for at once; cells of the judge, coarse to fine
+const PATIENCE = 2000; // ms until a busy server is asked again
 const LEVELS = { light: ["#3a2a6b", "#4f9d9a", "#e9eeeb"], dark: ["#fff3a0", "#3fa39b", "#343c43"] }; // unsure … sure
 
 // Parts in the order in which they are asked for. Tiles lie on a lattice that is fixed to the map, so that
@@ -309,6 +311,7 @@ const askPlanes = vaeDemo.live(() => {
   return due[0] ?? null;
 }, ({ map, name, plane: { wanted: [part] } }) => PLANES[name].ask({ models: [...vaeDemo.models], side: map.side, lens: map.lens.name, ...part }), (answer, { map, name, plane }) => {
   vaeDemo.complain(element, answer.error);
+  if (answer.error === "error.busy") setTimeout(disturbed, PATIENCE);
   if (answer.error) return;
   const part = plane.wanted.shift();
   PLANES[name].paint(part, answer);
