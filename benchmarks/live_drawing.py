@@ -44,6 +44,7 @@ POINTER = """
   const outputs = [...document.querySelectorAll(output)];
   const scratch = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   const look = () => outputs.map((one) => {
+    if (!one.getContext) return one.style.transform; // a mark that moves
     scratch.canvas.width = one.width;
     scratch.canvas.height = one.height;
     scratch.drawImage(one, 0, 0);

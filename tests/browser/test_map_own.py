@@ -5,18 +5,20 @@ import re
 import zipfile
 from typing import Any
 
+import pytest
 from PIL import Image, ImageDraw
-from playwright.sync_api import expect
 
 from tests.browser.conftest import Open, pixels, wait_for_change
 from tests.browser.test_map import open_map, wait_for_star
 
+expect = pytest.importorskip("playwright.sync_api").expect
 SIDES = ("left", "right")
 SEVEN = [(12, 12), (44, 12), (26, 46)]
 ONE = [(28, 8), (28, 48)]
 
 
 def open_drawer(open_page: Open, name: str, path: str = "/?tab=map&lang=en") -> Any:
+    expect.set_options(timeout=15_000)
     page = open_map(open_page, path)
     page.get_by_test_id(f"drawer-{name}").click()
     return page

@@ -232,7 +232,7 @@ function tone(map) {
   const values = colouring === "class" ? null : map.values?.[colouring];
   const classes = CLASSES.map((digit) => rgb(style("--class-" + digit)));
   const plain = rgb(style("--soft")), stops = RAMP[vaeDemo.isDark() ? "dark" : "light"].map(rgb);
-  const [low, high] = values ? range(values) : [0, 1];
+  const [low, high] = values ? range(values) : [0, 1], faint = count > 20_000 ? 3 : 12; // the more, the fainter each
   for (let i = 0; i < count; i++) {
     let ink = colouring === "class" ? classes[labels[i]] : plain;
     if (values && i < values.length) {
@@ -241,7 +241,7 @@ function tone(map) {
     }
     const seen = on(i);
     bytes.set(seen ? ink : plain, 4 * i); // in their own colours, dense crowds would still stand out
-    bytes[4 * i + 3] = seen ? (layerDims(map) ? 110 : 205) : 12;
+    bytes[4 * i + 3] = seen && (!values || i < values.length) ? (layerDims(map) ? 110 : 205) : faint;
   }
   map.tones = bytes;
   map.scatter.colour(bytes);

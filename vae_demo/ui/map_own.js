@@ -131,6 +131,7 @@ function writeRun() {
   run.hidden = Boolean(job);
   run.disabled = noNeed();
   stop.hidden = bar.hidden = !job;
+  status.setAttribute("aria-live", job ? "off" : "polite"); // seconds are not read out
   if (job) {
     const share = shareDone(job.state);
     if (share === null) bar.removeAttribute("value");

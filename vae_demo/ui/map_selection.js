@@ -129,7 +129,7 @@ shelf.innerHTML = `<div class="bar">
   </div>`;
 let gallery = []; // digits, in order
 let laid = 0; // how many of them have a tile
-let by = "left"; // whose pictures, where there are no originals
+let pictured = "left"; // whose pictures, where there are no originals
 const unpainted = new Map(); // digit → canvas
 
 const lassoButtons = element.querySelectorAll("[data-lasso]");
@@ -229,23 +229,24 @@ async function writeMeans(digits) {
 
 // What stands out by the figure that is coloured comes first.
 function inOrder(digits) {
-  const values = maps[SIDES.indexOf(by)].values?.[colouring], sign = STANDS_OUT_LOW.has(colouring) ? 1 : -1;
-  const rank = (digit) => (values && digit < values.length ? sign * values[digit] : Infinity);
-  return digits.sort((a, b) => (rank(a) === rank(b) ? a - b : rank(a) - rank(b)));
+  digits.sort((a, b) => a - b);
+  const values = maps[SIDES.indexOf(pictured)].values?.[colouring], sign = STANDS_OUT_LOW.has(colouring) ? 1 : -1;
+  const rank = (digit) => (digit < values.length ? sign * values[digit] : Infinity);
+  return values ? digits.sort((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b))) : digits;
 }
 const coded = (name) => vaeDemo.config.models.find((one) => one.name === name).digits;
-const picturable = (digit) => props.originals || digit < coded(vaeDemo.models[SIDES.indexOf(by)]);
+const picturable = (digit) => props.originals || digit < coded(vaeDemo.models[SIDES.indexOf(pictured)]);
 
 let shown = ""; // what the tiles are of
 function lay(digits) {
-  const source = props.originals ? "" : vaeDemo.models[SIDES.indexOf(by)];
+  const source = props.originals ? "" : vaeDemo.models[SIDES.indexOf(pictured)];
   for (const button of shelf.querySelectorAll("[data-by]")) {
     button.hidden = Boolean(props.originals);
-    button.setAttribute("aria-pressed", button.dataset.by === by);
+    button.setAttribute("aria-pressed", button.dataset.by === pictured);
   }
   shelf.querySelector(".by .note").textContent = [
     vaeDemo.text(props.originals ? "map.selection.originals" : "map.selection.rebuilt"),
-    ...(colouring !== "class" && maps[SIDES.indexOf(by)].values?.[colouring] ? [vaeDemo.text("map.selection.first", { figure: vaeDemo.text("map.colour." + colouring) })] : []),
+    ...(colouring !== "class" && maps[SIDES.indexOf(pictured)].values?.[colouring] ? [vaeDemo.text("map.selection.first", { figure: vaeDemo.text("map.colour." + colouring) })] : []),
   ].join(" · ");
   const now = source + ":" + digits.join();
   if (now !== shown) {
@@ -284,15 +285,15 @@ function writeFurther() {
 }
 $("[data-testid=gallery-more]").addEventListener("click", () => { takeOver(); layMore(); writeFurther(); });
 for (const button of shelf.querySelectorAll("[data-by]"))
-  button.addEventListener("click", () => { takeOver(); by = button.dataset.by; writeSelection(); });
+  button.addEventListener("click", () => { takeOver(); pictured = button.dataset.by; writeSelection(); });
 
 const askPictures = vaeDemo.live(() => {
   const digits = [...unpainted.keys()].slice(0, BATCH);
-  return digits.length ? { models: [...vaeDemo.models], side: by, digits } : null;
+  return digits.length ? { models: [...vaeDemo.models], side: pictured, digits } : null;
 }, (it) => server.pictures(it), (answer, it) => {
   vaeDemo.complain(element, answer.error);
   if (answer.error) return;
-  if (it.side === by && it.models.join() === vaeDemo.models.join()) {
+  if (it.side === pictured && it.models.join() === vaeDemo.models.join()) {
     const grey = vaeDemo.bytes(answer.pictures);
     it.digits.forEach((digit, i) => {
       if (unpainted.has(digit)) vaeDemo.paint(unpainted.get(digit), grey, 784 * i);
