@@ -36,7 +36,7 @@
     const ground = node("map-left"), size = [ground.clientWidth, ground.clientHeight];
     const unit = 1.08 * Math.max(...size.map((length, k) => (high[k] - low[k]) / length));
     return Array.from({ length: count }, (_, i) => {
-      const dot = (i * 7919) % (points.length / 2), beside = i % 2 ? 16 * unit : 0;
+      const dot = (i * 7919) % (points.length / 2), beside = i % 2 ? 28 * unit : 0;
       const [x, y] = [0, 1].map((k) => (points[2 * dot + k] + beside - (low[k] + high[k]) / 2) / unit / size[k]);
       return [0.5 + x, 0.5 - y];
     });
