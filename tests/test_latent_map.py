@@ -344,6 +344,17 @@ def test_what_is_saved_again_stays_the_same(folder: Path) -> None:
     assert (folder / latent_map.FILE).read_bytes() == once
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.uint16, np.uint8, np.float32])
+def test_shuffled_bytes_come_back(dtype: type[np.generic]) -> None:
+    array = np.arange(24).reshape(2, 3, 4).astype(dtype)
+    there = latent_map.shuffled(array)
+    assert (there.dtype, there.shape) == (array.dtype, array.shape)
+    assert np.array_equal(latent_map.shuffled(there, back=True), array)
+    if there.dtype.itemsize == 2:
+        raw, both = there.tobytes(), array.tobytes()
+        assert raw == both[0::2] + both[1::2]
+
+
 def test_places_on_one_line_are_kept(folder: Path, digits: EncodedDigits) -> None:
     line = np.stack([np.linspace(-3, 5, COUNT), np.full(COUNT, 7)], 1).astype(np.float32)
     latent_map.save(dataclasses.replace(digits, pixels=line), folder)

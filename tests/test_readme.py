@@ -40,6 +40,14 @@ TWINS = {
     ),
     "map: trustworthiness": "map/{}/trustworthiness",
     "map: digits read right by their 10 neighbours": "map/{}/knn_accuracy",
+    "map: training digits placed at once, distance from where umap-learn puts them, median": (
+        "map/{}/placement/training/median"
+    ),
+    "map: the same, of 95 in 100 training digits at most": (
+        "map/{}/placement/training/percentile_95"
+    ),
+    "map: pen digits placed at once, the same, median": "map/{}/placement/pen/median",
+    "map: the same, of 95 in 100 pen digits at most": "map/{}/placement/pen/percentile_95",
 }
 ZOO_COLUMNS = (
     "reconstruction/squared_error",

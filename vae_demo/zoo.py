@@ -123,7 +123,7 @@ def training_pictures(root: Path) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def test_pictures(zoo: Zoo) -> Tensor:
+def shown_pictures(zoo: Zoo) -> Tensor:
     """All test digits as `Zoo.digit` shows them (N, 1, 28, 28), uint8; without MNIST they take
     seconds to rebuild, once."""
     if zoo.originals is not None:

@@ -263,7 +263,7 @@ def test_colours_tell_figures_and_say_where_there_are_none(open_page: Open) -> N
     page = open_map(open_page)
     assert colours(page) > 500
     page.get_by_test_id("map-colour").select_option("kl_nats")
-    legend = page.locator(".map .legend")
+    legend = page.locator(".map .ground > .legend:not([data-testid])")
     legend.nth(1).wait_for()
     assert legend.nth(0).inner_text() == "no such figure for this model"
     assert legend.nth(1).inner_text().startswith("KL, nats")
@@ -301,7 +301,11 @@ def test_the_address_brings_lens_colour_classes_and_digit_back(open_page: Open) 
     page = open_map(open_page, path)
     wait_for_kind(page, "left", "PCA")
     assert pointed_at(page) == "test digit 5"
-    assert page.locator(".map .legend b").first.inner_text().startswith("distance")
+    assert (
+        page.locator(".map .ground > .legend:not([data-testid]) b")
+        .first.inner_text()
+        .startswith("distance")
+    )
     pressed = page.locator(".map .chip[aria-pressed=true]")
     assert pressed.all_inner_texts() == ["3", "8"]
     for part in ("lens=pca", "colour=gap", "classes=38", "digit=5"):

@@ -104,21 +104,32 @@ def fake_maps(mean: Tensor, twin: bool, generator: torch.Generator) -> dict[str,
     }
 
 
-@pytest.fixture(scope="session")
-def served(fake_zoo: Zoo) -> Iterator[str]:
-    """Address of the running app, without a slash at its end."""
+def launched(zoo: Zoo) -> gr.Blocks:
+    """The app, running."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
 
     async def launch() -> gr.Blocks:
-        app = build_app(fake_zoo)
-        app.launch(
-            prevent_thread_lock=True, quiet=True, server_port=port, **launch_options(fake_zoo)
-        )
+        app = build_app(zoo)
+        app.launch(prevent_thread_lock=True, quiet=True, server_port=port, **launch_options(zoo))
         return app
 
     # Where no event loop runs, Gradio opens some and never closes them.
-    app = asyncio.run(launch())
-    yield f"http://127.0.0.1:{port}"
+    return asyncio.run(launch())
+
+
+@pytest.fixture(scope="session")
+def served(fake_zoo: Zoo) -> Iterator[str]:
+    """Address of the running app, without a slash at its end."""
+    app = launched(fake_zoo)
+    yield app.local_url.rstrip("/")
+    app.close(verbose=False)
+
+
+@pytest.fixture
+def own_server(fake_zoo: Zoo) -> Iterator[gr.Blocks]:
+    """An app that a test may stop."""
+    app = launched(fake_zoo)
+    yield app
     app.close(verbose=False)

@@ -501,6 +501,15 @@ def test_every_word_is_in_both_languages() -> None:
     assert [key for key in keys if f'"{key}"' not in source and not key.startswith(families)] == []
 
 
+def test_the_parts_of_the_script_share_no_name() -> None:
+    """They are one script: a name given twice would leave the tab dead."""
+    source = "\n".join((HERE / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
+    given = re.findall(r"^(?:const|let|(?:async )?function) (\w+|[\[{][^=]*[\]}])", source, re.M)
+    names = [name for one in given for name in re.findall(r"\w+", one)]
+    assert len(names) > 100
+    assert sorted(names) == sorted(set(names))
+
+
 def test_every_refusal_has_words() -> None:
     codes = set()
     for path in HERE.glob("*.py"):

@@ -319,6 +319,28 @@ def test_other_models_place_them_too(own: Ask) -> None:
     assert picture["left"]["neighbours"] == picture["right"]["neighbours"]
 
 
+def test_pictures_that_were_kept_are_placed_without_their_files(own: Ask) -> None:
+    files = [{"name": name, "file": text(drawn(seed))} for seed, name in enumerate("ab")]
+    rule = {"models": ["vae", "ae_2d"], "metric": "cosine", "n_neighbors": 7}
+    first = own({"files": files, **rule})
+    kept = [{"name": one["name"], "x": one["x"]} for one in first["pictures"]]
+    again = own({"pictures": kept, **rule})
+    assert again["refused"] == []
+    for before, after in zip(first["pictures"], again["pictures"], strict=True):
+        assert (after["name"], after["x"]) == (before["name"], before["x"])
+        for side in SIDES:  # a grey of 28 × 28 bytes is at most half a step of 255 away
+            np.testing.assert_allclose(after[side]["code"], before[side]["code"], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    "kept", [None, {}, [], [3], [{}], [{"name": "a"}], [{"name": "a", "x": "AAAA"}]]
+)
+def test_what_was_never_kept_is_refused(own: Ask, kept: Any) -> None:
+    assert own({"pictures": kept}) == {"error": "error.request"}
+    good = {"name": "a", "x": text(bytes(784))}
+    assert own({"pictures": [good] * (PICTURES + 1)}) == {"error": "error.request"}
+
+
 def test_nothing_but_bad_files_is_an_answer_too(own: Ask) -> None:
     answer = own({"files": [{"name": "a", "file": ""}]})
     assert answer == {"pictures": [], "refused": [{"name": "a", "error": "error.picture"}]}

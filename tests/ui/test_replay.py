@@ -35,7 +35,8 @@ def test_a_recipe_names_both_models_weights(fake_zoo, written):
     [
         ({"weights": {"ae": "another digest"}}, "is from weights another dige"),
         ({"weights": {"gan": "0"}}, "needs the model 'gan'"),
-        ({"tab": "map"}, "of the tab 'map'"),
+        ({"tab": "map", "address": "http://here/?tab=map"}, "this one is at http://here"),
+        ({"tab": "museum"}, "of the tab 'museum'"),
         ({"request": {"models": ["ae", "vae"]}}, "cannot be followed"),
     ],
 )

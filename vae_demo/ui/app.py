@@ -68,8 +68,15 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 
 def launch_options(zoo: Zoo) -> dict[str, Any]:
     """What `Blocks.launch` must know: theme, styles, scripts, limits."""
+    digits = zoo.digits
     models = [
-        {"name": name, "latent_size": zoo.digits.codes[name].mean.shape[1]} for name in zoo.names
+        {
+            "name": name,
+            "digits": len(digits.codes[name].mean),
+            "latent_size": digits.codes[name].mean.shape[1],
+            "weights": digits.card.get(f"{name}_weights_sha256"),
+        }
+        for name in zoo.names
     ]
     config = {"texts": texts(), "device": device_name(zoo.device), "models": models}
     # "</" would end the script element.

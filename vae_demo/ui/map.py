@@ -50,7 +50,16 @@ PATIENCE_S = 2.0
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 
-SCRIPTS = ("scatter", "map", "map_layers", "map_selection", "map_own")
+SCRIPTS = (
+    "scatter",
+    "map",
+    "map_pointing",
+    "map_controls",
+    "map_mine",
+    "map_layers",
+    "map_selection",
+    "map_own",
+)
 
 
 def map_tab(zoo: Zoo, projections: Projections) -> gr.HTML:

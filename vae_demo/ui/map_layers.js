@@ -15,26 +15,29 @@ const decodes = (map) => ["plane", "pca"].includes(lensName(model(map)));
 
 // Density: lines that hold so much of the dots that are on --------------------------------------------
 const SHARES = [0.3, 0.6, 0.9];
-const FINE = 200, BLUR = 3, PAD = 10; // cells along the longer side, deviation of the blur, empty cells around
+const ACROSS = 200, BLUR = 3, PAD = 10; // cells along the longer side, deviation of the blur, empty cells around
 
 addLayer("contours", { on: true, fits: (map) => !spatial(map) });
 
 layers.over.push((map, context) => {
   if (!layerOn("contours") || spatial(map)) return;
   map.contours ??= contoursOf(map);
-  const { view: { centre, unit }, size } = map, plain = layerOn("sheet") && decodes(map) ? css(vaeDemo.INK) : style("--text");
+  const { view: { centre, unit }, size } = map, { INK, GROUND } = vaeDemo;
+  const [line, ground] = showsPlane(map, "sheet") ? [INK, GROUND].map(css) : [style("--text"), style("--panel")];
   context.save();
   context.translate(size[0] / 2, size[1] / 2);
   context.scale(1 / unit, -1 / unit);
   context.translate(-centre[0], -centre[1]);
-  for (const { label, lines } of map.contours) {
-    context.strokeStyle = label === null ? plain : style("--class-" + label);
-    lines.forEach((line, i) => {
-      context.globalAlpha = (label === null ? 0.55 : 0.9) - 0.15 * i;
-      context.lineWidth = (label === null ? 1 : 1.5) * unit;
-      context.stroke(line);
+  const draw = (path, colour, width, alpha) => {
+    Object.assign(context, { strokeStyle: colour, lineWidth: width * unit, globalAlpha: alpha });
+    context.stroke(path);
+  };
+  for (const { label, paths } of map.contours)
+    paths.forEach((path, i) => {
+      if (label === null) return draw(path, line, 1, 0.55 - 0.15 * i);
+      draw(path, ground, 3.5, 0.6); // else it is lost among dots of its own colour
+      draw(path, style("--class-" + label), 1.5, 1);
     });
-  }
   context.restore();
 });
 
@@ -43,13 +46,13 @@ function contoursOf(map) {
   const labelled = chosen.size ? [...chosen].sort() : [null];
   return labelled.map((label) => {
     const field = density(map, (i) => on(i) && (label === null || labels[i] === label));
-    return { label, lines: field ? levels(field.values).map((level) => outline(field, level)) : [] };
+    return { label, paths: field ? levels(field.values).map((level) => outline(field, level)) : [] };
   });
 }
 
 // Dots on a grid, blurred by a Gaussian: {values, columns, rows, left, bottom, cell}; null for no dots.
 function density({ lens: { points, low, high } }, counts) {
-  const cell = Math.max(high[0] - low[0], high[1] - low[1]) / FINE || 1;
+  const cell = Math.max(high[0] - low[0], high[1] - low[1]) / ACROSS || 1;
   const [columns, rows] = [0, 1].map((k) => Math.ceil((high[k] - low[k]) / cell) + 2 * PAD + 1);
   const [left, bottom] = [low[0] - PAD * cell, low[1] - PAD * cell];
   let values = new Float32Array(columns * rows), any = false;
@@ -131,7 +134,7 @@ function outline({ values, columns, rows, left, bottom, cell }, level) {
 
 // Pictures, near ------------------------------------------------------------------------------------
 const ROOM = 34; // px a picture asks for on each side
-const BATCH = 128, KEPT = 3000; // pictures asked for at once, kept for each model
+const AT_ONCE = 128, KEPT = 3000; // pictures asked for at once, kept for each model
 
 addLayer("pictures", { on: true, change: () => { maps.forEach(render); disturbed(); } });
 
@@ -163,7 +166,7 @@ function album(name) {
 }
 
 // The digits that are on and in view, as [digit, x, y, height above the screen]; null for more than `most`.
-function inView(map, most) {
+function dotsInView(map, most) {
   const { lens: { points, dimensions }, view, size } = map, [across, up, towards] = turned(view), [cx, cy, cz] = view.centre;
   const [w, h] = size.map((length) => length / 2 + ROOM / 2), found = [];
   for (let i = 0, k = 0; k < points.length; i++, k += dimensions) {
@@ -179,7 +182,7 @@ function inView(map, most) {
 // What is seen stays a little longer than it took to come.
 function nearby(map) {
   const area = map.size[0] * map.size[1], most = (scale) => ((map.near >= scale ? 1.25 : 1) * area) / (scale * ROOM) ** 2;
-  const found = layerOn("pictures") ? inView(map, most(1)) : null;
+  const found = layerOn("pictures") ? dotsInView(map, most(1)) : null;
   map.near = !found ? 0 : found.length < most(2) ? 2 : 1;
   return found ?? [];
 }
@@ -199,12 +202,12 @@ layers.over.push((map, context) => {
     draw(digit, context, x, y, side);
   }
 });
-const askPictures = vaeDemo.live(() => {
+const askNearby = vaeDemo.live(() => {
   for (const map of maps) {
     if (!map.view || map.journey) continue;
     const kept = album(source(map));
     const digits = nearby(map).map(([digit]) => digit).filter((digit) => !kept.has(digit) && (digit < TEST || props.originals));
-    if (digits.length) return { kept, map, payload: { models: [...vaeDemo.models], side: map.side, digits: digits.slice(0, BATCH) } };
+    if (digits.length) return { kept, map, payload: { models: [...vaeDemo.models], side: map.side, digits: digits.slice(0, AT_ONCE) } };
   }
   return null;
 }, ({ payload }) => server.pictures(payload), (answer, asked) => {
@@ -212,14 +215,15 @@ const askPictures = vaeDemo.live(() => {
   const grey = vaeDemo.bytes(answer.pictures);
   asked.payload.digits.forEach((digit, k) => asked.kept.add(digit, grey, 784 * k));
   maps.forEach(render);
-  askPictures();
+  askNearby();
 });
 vaeDemo.on("models", () => {
   for (const name of albums.keys()) if (name && !vaeDemo.models.includes(name)) albums.delete(name);
 });
 
 // The plane itself: what its places decode to, and how sure a judge is of that --------------------------
-const TILES = 400, CELLS = [350, 5600]; // asked for at once; of the judge, at first and then
+const TILES = 400, CELLS = [350, 1400, 5600]; // tiles asked for at once; cells of the judge, coarse to fine
+const AGAIN = 2000; // ms until a busy server is asked again
 const LEVELS = { light: ["#3a2a6b", "#4f9d9a", "#e9eeeb"], dark: ["#fff3a0", "#3fa39b", "#343c43"] }; // unsure … sure
 
 // Parts in the order in which they are asked for. Tiles lie on a lattice that is fixed to the map, so that
@@ -269,16 +273,17 @@ for (const map of maps) {
   map.planes = {}; // by layer: {key, of, wanted: parts to ask for, fresh: parts that came, old: what they replace}
   const line = document.createElement("p");
   line.className = "legend field";
+  line.hidden = true;
   line.dataset.testid = "holes-legend-" + map.side;
-  line.innerHTML = '<i></i><span>0</span><b data-text="map.layer.holes.legend" data-hint="map.reads.hint"></b><span>1</span>';
+  line.innerHTML = '<b data-text="map.layer.holes.legend" data-hint="map.reads.hint"></b><span>0</span><i></i><span>1</span>';
   map.ground.querySelector(".legend").after(line);
 }
-const shown = (map, name) => layerOn(name) && decodes(map) && map.lens.name === lensName(model(map));
+const showsPlane = (map, name) => layerOn(name) && decodes(map) && map.lens.name === lensName(model(map));
 
 layers.under.push((map, context) => {
   for (const name of ["sheet", "holes"]) {
     const plane = map.planes[name];
-    if (!shown(map, name) || plane?.of !== planeOf(map)) continue;
+    if (!showsPlane(map, name) || plane?.of !== planeOf(map)) continue;
     context.imageSmoothingEnabled = name === "holes";
     context.globalAlpha = name === "holes" && layerOn("sheet") ? 0.6 : 1;
     for (const { box: [left, bottom, right, top], canvas } of [...plane.fresh, ...plane.old]) {
@@ -294,7 +299,7 @@ const askPlanes = vaeDemo.live(() => {
   const due = [];
   for (const map of maps)
     for (const name of Object.keys(PLANES)) {
-      if (!map.view || map.journey || !shown(map, name)) continue;
+      if (!map.view || map.journey || !showsPlane(map, name)) continue;
       const wanted = PLANES[name].parts(map), of = planeOf(map), key = of + JSON.stringify(wanted), former = map.planes[name];
       if (former?.key !== key) {
         const old = former?.of !== of ? [] : former.wanted.length ? [...former.fresh, ...former.old].slice(-6) : former.fresh;
@@ -306,6 +311,7 @@ const askPlanes = vaeDemo.live(() => {
   return due[0] ?? null;
 }, ({ map, name, plane: { wanted: [part] } }) => PLANES[name].ask({ models: [...vaeDemo.models], side: map.side, lens: map.lens.name, ...part }), (answer, { map, name, plane }) => {
   vaeDemo.complain(element, answer.error);
+  if (answer.error === "error.busy") setTimeout(disturbed, AGAIN);
   if (answer.error) return;
   const part = plane.wanted.shift();
   PLANES[name].paint(part, answer);
@@ -384,18 +390,25 @@ function disturbed() {
   clearTimeout(resting);
   resting = setTimeout(() => {
     if (maps.some((map) => map.journey)) return disturbed();
-    askPictures();
+    askNearby();
     askPlanes();
   }, REST);
 }
 watchers.push((what) => {
+  const anew = what === "lens", recoloured = anew || what === "tones";
   for (const map of maps) {
-    if (what === "lens" || what === "tones") map.contours = null;
-    if (what === "lens") map.near = 0;
-    if (what === "tones") for (const { fresh, old } of [map.planes.holes ?? { fresh: [], old: [] }]) [...fresh, ...old].forEach(paintField);
-    if (what === "lens") map.spread.hidden = true;
-    if (what === "lens" || what === "tones") map.ground.querySelector(".field").hidden = !map.lens || !shown(map, "holes");
+    if (anew) {
+      map.near = 0;
+      map.spread.hidden = true;
+      map.ground.classList.remove("pictured");
+    }
+    if (recoloured && map.lens) {
+      const { fresh = [], old = [] } = map.planes.holes ?? {};
+      [...fresh, ...old].forEach(paintField);
+      map.contours = null;
+      map.ground.querySelector(".field").hidden = !showsPlane(map, "holes");
+    }
     if (what === "words" || what === "mine") render(map);
   }
-  if (["lens", "tones", "view"].includes(what)) disturbed();
+  if (recoloured || what === "view") disturbed();
 });

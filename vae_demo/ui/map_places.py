@@ -15,7 +15,7 @@ from torch import Tensor
 from vae_demo import latent_map
 from vae_demo.latent_map import METRICS, Codes, Plane, Points
 from vae_demo.ui.exhibit import Payload, RequestError, whole
-from vae_demo.zoo import Zoo, test_pictures
+from vae_demo.zoo import Zoo, shown_pictures
 
 SOLID = 3  # axes of the widest view
 REACH = (2, 200)  # neighbours that may be asked for
@@ -101,6 +101,6 @@ def neighbours(
 def pixel_codes(zoo: Zoo) -> Codes:
     """The test digits' pixels in [0, 1] in place of codes, (N, 784); 31 MB, made when first asked
     for."""
-    x = test_pictures(zoo).flatten(1).float() / 255
+    x = shown_pictures(zoo).flatten(1).float() / 255
     n_neighbors = next(iter(zoo.digits.codes.values())).n_neighbors
     return Codes(x, None, np.empty((0, 2), np.float32), n_neighbors)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vae_demo.images import FILE_BYTES_MAX, ImageError, open_image, preprocess
+from vae_demo.images import FILE_BYTES_MAX, SIDE_PX, ImageError, open_image, preprocess
 from vae_demo.ui.exhibit import Payload, RequestError
 
 PICTURES = 200  # tried at a time
@@ -49,11 +49,14 @@ class Read(NamedTuple):
 
 
 def read_pictures(payload: Payload) -> Read:
-    """The pictures of a request, `{"files": [{"name", "file": base64}, …]}` or `{"zip": base64}`.
+    """The pictures of a request, `{"files": [{"name", "file": base64}, …]}` or `{"zip": base64}`;
+    or those of `kept`, `{"pictures": [{"name", "x": base64}, …]}`.
 
     Raises:
         RequestError: neither, no zip, or more files than are taken.
     """
+    if "pictures" in payload:
+        return kept(payload["pictures"])
     files = zipped(payload["zip"]) if "zip" in payload else sent(payload.get("files"))
     names: list[str] = []
     pictures: list[Tensor] = []
@@ -87,6 +90,23 @@ def shown(name: str) -> str:
     """The last part of a path, as the page may show it."""
     last = PurePosixPath(name.replace("\\", "/")).name
     return "".join(letter for letter in last if letter.isprintable())[-NAME:]
+
+
+def kept(pictures: Any) -> Read:
+    """Pictures that were read before, as the page keeps them.
+
+    Args:
+        pictures: [{"name", "x": base64 of 28 × 28 grey bytes}, …].
+    """
+    if not isinstance(pictures, list) or not 1 <= len(pictures) <= PICTURES:
+        raise RequestError("error.request")
+    if not all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in pictures):
+        raise RequestError("error.request")
+    contents = [from_base64(one.get("x"), "error.request") for one in pictures]
+    if any(len(content) != SIDE_PX * SIDE_PX for content in contents):
+        raise RequestError("error.request")
+    x = torch.frombuffer(bytearray(b"".join(contents)), dtype=torch.uint8)
+    return Read([shown(one["name"]) for one in pictures], x.view(-1, 1, SIDE_PX, SIDE_PX) / 255, [])
 
 
 # Files --------------------------------------------------------------------------------------------

@@ -42,6 +42,8 @@ def replay(recipe: exports.Recipe, zoo: Zoo) -> bytes:
                 f"The recipe is from weights {digest[:12]}… of {name!r}; here are {here[:12]}…. "
                 "Check out the version of the project that made it."
             )
+    if recipe["tab"] == "map":
+        raise exports.RecipeError(f"Browsers draw maps; this one is at {recipe.get('address')}.")
     if recipe["tab"] not in EXPORTS:
         raise exports.RecipeError(
             f"The recipe is of the tab {recipe['tab']!r}; known are {sorted(EXPORTS)}."

@@ -126,9 +126,9 @@ function createScatter(canvas, redraw) {
     redraw();
   }
 
-  // True while dots travel and another frame is due.
-  function draw(view, [width, height], { size = 4, depth = 0 } = {}) {
-    const ratio = window.devicePixelRatio, [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+  // True while dots travel and another frame is due. `ratio`: canvas pixels to one of CSS.
+  function draw(view, [width, height], { size = 4, depth = 0, ratio = window.devicePixelRatio } = {}) {
+    const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
     if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
     if (!count) return false;
     const moving = lasts > 0 && performance.now() - began < lasts;

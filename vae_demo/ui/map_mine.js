@@ -1,0 +1,80 @@
+// My digit: what is on the slate, from Draw or drawn here. Shares the scope of map.js.
+
+let placed = { blank: true };
+const slate = $("[data-testid=map-slate]");
+const strokesOf = () => (sent ?? vaeDemo.drawing)?.strokes ?? null;
+const paintSlate = vaeDemo.pad(slate, () => strokesOf() ?? [], (strokes) => { takeOver(); sent = { strokes, here: true }; askMine(); }, () => Boolean(sent?.here));
+$("[data-testid=map-wipe]").addEventListener("click", () => {
+  sent = sent ? null : { strokes: [], here: true };
+  paintSlate();
+  askMine();
+});
+
+function showMine(answer) {
+  vaeDemo.complain(element, answer.error);
+  if (answer.error) return;
+  placed = sent ?? vaeDemo.drawing ? answer : { blank: true };
+  $(".mine .none").hidden = !placed.blank;
+  $(".mine .found").hidden = Boolean(placed.blank);
+  for (const map of maps) {
+    settleMine(map);
+    const row = $(".row." + map.side);
+    for (const old of row.querySelectorAll("button")) old.remove();
+    if (placed.blank) continue;
+    const { digits, distances, pictures } = placed[map.side], grey = vaeDemo.bytes(pictures);
+    digits.forEach((digit, i) => {
+      const button = document.createElement("button");
+      button.className = "neighbor";
+      Object.assign(button.dataset, { label: labels[digit], distance: distances[i].toFixed(2) });
+      button.innerHTML = '<canvas width="28" height="28"></canvas><i></i><small></small>';
+      button.children[1].textContent = labels[digit];
+      button.children[2].textContent = button.dataset.distance;
+      vaeDemo.paint(button.firstElementChild, grey, 784 * i);
+      button.addEventListener("click", () => { takeOver(); keep(digit); });
+      row.append(button);
+    });
+  }
+  writeMine();
+  changed("mine");
+}
+function writeMine() {
+  for (const map of maps) map.star.querySelector("i").textContent = vaeDemo.text(sent && !sent.here ? "map.sent" : "map.star");
+  for (const button of element.querySelectorAll(".neighbor")) button.title = vaeDemo.text("map.neighbor", { ...button.dataset });
+}
+// Where a located point lies on the lens that is shown.
+function placeOf(map, found) {
+  const { name, plane } = map.lens;
+  if (plane) return [found.code[0], found.code[1] ?? 0];
+  if (name.startsWith("pca")) return found.pca.slice(0, map.lens.dimensions);
+  return blended(map, found.neighbours);
+}
+function settleMine(map) {
+  map.mine = placed.blank || !map.lens ? null : placeOf(map, placed[map.side]);
+  render(map);
+}
+// By whose rule neighbours are counted: the lens' own.
+const rule = () => (lens === "own" && projectionFits() ? { metric: projection.settings.metric, n_neighbors: projection.settings.n_neighbors, of: projection.settings.of, count: projection.settings.count } : {});
+const mineNow = vaeDemo.live(() => {
+  const { here, ...point } = sent ?? vaeDemo.drawing ?? {};
+  return Object.keys(point).length ? { models: [...vaeDemo.models], point, ...rule() } : null;
+}, (it) => server.locate(it), (answer, it) => {
+  if (answer.error || it.models.join() === vaeDemo.models.join()) showMine(answer);
+});
+let stale = true;
+function askMine() {
+  stale = true;
+  paintSlate();
+  $("[data-testid=map-wipe]").hidden = !(sent ?? vaeDemo.drawing);
+  if (!ready || vaeDemo.tab !== "map") return;
+  stale = false;
+  if (sent ?? vaeDemo.drawing) mineNow();
+  else showMine({ blank: true });
+}
+vaeDemo.on("drawing", () => { sent = null; askMine(); });
+vaeDemo.on("to-map", (point) => {
+  if (point.digit !== undefined && ready) return keep(point.digit);
+  sent = point;
+  openDrawer("mine");
+  askMine();
+});
+vaeDemo.on("tab", () => { if (stale) askMine(); });
