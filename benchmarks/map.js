@@ -8,11 +8,19 @@
       gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
     }
   };
+  // Frames, until something is so.
+  async function until(so) {
+    const end = performance.now() + 20_000;
+    while (!so()) {
+      await frame();
+      if (performance.now() > end) throw new Error("not within 20 seconds: " + so);
+    }
+  }
   // ms from the opening of the tab to its dots.
   async function open() {
     document.querySelector("#tab-map").click(); // no pointer came near: nothing was fetched before
     const mark = (name) => performance.getEntriesByName(name)[0];
-    while (!mark("map-painted")) await frame();
+    await until(() => mark("map-painted"));
     drawn();
     return performance.now() - mark("map-opened").startTime;
   }
@@ -20,7 +28,7 @@
   async function everything() {
     const began = performance.now();
     node("layer-everything").click();
-    while (!["left", "right"].every((side) => node("map-kind-" + side).textContent.includes("70,000"))) await frame();
+    await until(() => ["left", "right"].every((side) => node("map-kind-" + side).textContent.includes("70,000")));
     await frame();
     await frame();
     drawn();
