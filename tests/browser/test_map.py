@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.browser.conftest import Open, is_blank, pixels, wait_for_change
+from vae_demo.report import read_report
 
 REBUILT = ("map-rebuilt-left", "map-rebuilt-right")
 
@@ -217,6 +218,15 @@ def test_each_lens_lays_the_digits_out_anew(open_page: Open) -> None:
             assert (one != another).mean() > 0.02
     notes = page.get_by_test_id("map-note").inner_text()
     assert "Drag to turn" in notes
+
+
+def test_the_map_says_how_far_a_new_digit_may_be_off(open_page: Open) -> None:
+    page = open_map(open_page)
+    for side, name in (("left", "ae"), ("right", "vae")):
+        measured = read_report()["map"][name]["placement"]["training"]
+        hint = page.get_by_test_id(f"map-kind-{side}").get_attribute("title")
+        assert f"by {100 * measured['median']:.1f} % of the map" in hint
+        assert f"at most {100 * measured['percentile_95']:.1f} %" in hint
 
 
 def test_three_dimensions_turn_together_and_answer_the_pointer(open_page: Open) -> None:

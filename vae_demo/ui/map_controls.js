@@ -39,13 +39,15 @@ function writeLens() {
 // What a map is, of how many digits, and how far it can be trusted.
 function kind(map) {
   if (!map.lens) return;
-  const line = map.ground.querySelector(".kind"), { name, points, dimensions, figures, explained } = map.lens;
+  const line = map.ground.querySelector(".kind"), { name, points, dimensions, figures, explained, placement } = map.lens;
   const numbers = vaeDemo.latentSize(model(map)), count = (points.length / dimensions).toLocaleString(vaeDemo.language);
   const parts = [vaeDemo.text("map.kind." + name, { count, numbers, ...(projection?.words ?? {}) })];
   if (explained) parts.push(vaeDemo.text("map.kind.explained", { percent: Math.round(100 * explained.reduce((a, b) => a + b)) }));
   if (figures) parts.push(vaeDemo.text("map.kind.figures", { trust: figures.trustworthiness.toFixed(3), votes: figures.knn_accuracy.toFixed(3) }));
   line.textContent = parts.join(" · ");
-  line.title = figures ? vaeDemo.text("map.kind.hint") : "";
+  const percent = (share) => (100 * share).toFixed(1), { median, percentile_95: most, count: measured } = placement?.training ?? {};
+  const hints = [figures && vaeDemo.text("map.kind.hint"), placement && vaeDemo.text("map.kind.placement", { median: percent(median), most: percent(most), count: measured.toLocaleString(vaeDemo.language) })];
+  line.title = hints.filter(Boolean).join("\n\n");
 }
 
 const colourSelect = $("[data-testid=map-colour]");

@@ -89,6 +89,8 @@ def points_file(zoo: Zoo, model: str, lens: str) -> bytes:
         plane = principal(codes, LENSES[lens])
         facts["explained"] = plane.explained.tolist()
         return map_file(plane.places(codes.mean), digits.labels, **facts)
+    if lens == "umap":
+        facts["placement"] = digits.card.get("figures", {}).get(model, {}).get("placement")
     return map_file(found(codes.points if lens == "umap" else codes.solid), digits.labels, **facts)
 
 
