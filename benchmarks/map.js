@@ -28,7 +28,7 @@
   async function everything() {
     const began = performance.now();
     node("layer-everything").click();
-    await until(() => ["left", "right"].every((side) => node("map-kind-" + side).textContent.includes("70,000")));
+    await until(() => ["left", "right"].every((side) => node("map-kind-" + side).textContent.includes("60,000")));
     await frame();
     await frame();
     drawn();
