@@ -8,11 +8,19 @@
       gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
     }
   };
+  // Frames, until something is so.
+  async function until(so) {
+    const end = performance.now() + 20_000;
+    while (!so()) {
+      await frame();
+      if (performance.now() > end) throw new Error("not within 20 seconds: " + so);
+    }
+  }
   // ms from the opening of the tab to its dots.
   async function open() {
     document.querySelector("#tab-map").click(); // no pointer came near: nothing was fetched before
     const mark = (name) => performance.getEntriesByName(name)[0];
-    while (!mark("map-painted")) await frame();
+    await until(() => mark("map-painted"));
     drawn();
     return performance.now() - mark("map-opened").startTime;
   }
@@ -20,7 +28,7 @@
   async function everything() {
     const began = performance.now();
     node("layer-everything").click();
-    while (!["left", "right"].every((side) => node("map-kind-" + side).textContent.includes("70,000"))) await frame();
+    await until(() => ["left", "right"].every((side) => node("map-kind-" + side).textContent.includes("60,000")));
     await frame();
     await frame();
     drawn();
@@ -36,7 +44,7 @@
     const ground = node("map-left"), size = [ground.clientWidth, ground.clientHeight];
     const unit = 1.08 * Math.max(...size.map((length, k) => (high[k] - low[k]) / length));
     return Array.from({ length: count }, (_, i) => {
-      const dot = (i * 7919) % (points.length / 2), beside = i % 2 ? 16 * unit : 0;
+      const dot = (i * 7919) % (points.length / 2), beside = i % 2 ? 28 * unit : 0;
       const [x, y] = [0, 1].map((k) => (points[2 * dot + k] + beside - (low[k] + high[k]) / 2) / unit / size[k]);
       return [0.5 + x, 0.5 - y];
     });

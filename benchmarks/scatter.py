@@ -2,7 +2,7 @@
 
 In Chromium, in turn on one bare page each, the same dots on 480×350 pixels: the script each loads
 and how long that takes; how long points in memory take to their first pixels, and to the last that
-change; and what the processor does for one frame of a drag (handlers, frame, drawing).
+change; and how long a move of a drag takes to the first frame with other pixels.
 
 Plotly comes with the requirements of app.py. Others are measured if their packages lie in a folder:
 
@@ -131,7 +131,7 @@ def main() -> None:
                     else:
                         found[count, name].append(run)
         browser.close()
-    print("dots    library          script        load  first dots   all dots  a frame of a drag")
+    print("dots    library          script        load  first dots   all dots  a move of a drag")
     for (count, name), runs in found.items():
         kb, *times = (
             statistics.median(run[key] for run in runs)
