@@ -42,7 +42,7 @@
     const { arrays, low, high } = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
     const points = new Float32Array(buffer, arrays.points.offset, 2 * arrays.points.shape[0]);
     const ground = node("map-left"), size = [ground.clientWidth, ground.clientHeight];
-    const unit = 1.08 * Math.max(...size.map((length, k) => (high[k] - low[k]) / length));
+    const rim = 26, unit = Math.max(...size.map((length, k) => (high[k] - low[k]) / (length - 2 * rim))); // as map.js has it
     return Array.from({ length: count }, (_, i) => {
       const dot = (i * 7919) % (points.length / 2), beside = i % 2 ? 28 * unit : 0;
       const [x, y] = [0, 1].map((k) => (points[2 * dot + k] + beside - (low[k] + high[k]) / 2) / unit / size[k]);

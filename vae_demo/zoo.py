@@ -17,6 +17,7 @@ from vae_demo.models import Autoencoder, Coder, Judge, VariationalAutoencoder
 from vae_demo.samplers import Samplers
 
 TWINS = latent_map.MODELS
+CHUNK = 128  # codes decoded at once: stays in the cache
 TRAINING = range(10_000, 70_000)  # numbers of MNIST's training digits, after those of the test set
 
 
@@ -99,6 +100,11 @@ class Zoo:
     def has_digit(self, index: int) -> bool:
         """Whether there is a picture of that number, see `digit`."""
         return 0 <= index < len(self.digits.labels) or (self.root is not None and index in TRAINING)
+
+    def decode(self, model: ZooModel, z: Tensor) -> Tensor:
+        """Pictures (B, 1, 28, 28) in [0, 1] of codes z (B, Z), a few at a time."""
+        parts = [model.coder.decode(part.to(self.device)).sigmoid() for part in z.split(CHUNK)]
+        return torch.cat(parts)
 
     def digit(self, index: int) -> Tensor:
         """Test digit number `index` as a picture x (1, 1, 28, 28): the original where MNIST is on

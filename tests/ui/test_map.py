@@ -19,7 +19,6 @@ from vae_demo.projections import Projections
 from vae_demo.ui.app import texts
 from vae_demo.ui.exhibit import HERE, picture
 from vae_demo.ui.map import (
-    CHUNK,
     MAX_CELLS,
     MAX_DIGITS,
     MAX_PICTURES,
@@ -29,7 +28,7 @@ from vae_demo.ui.map import (
     map_tab,
 )
 from vae_demo.ui.map_places import principal
-from vae_demo.zoo import TRAINING, Zoo, training_pictures
+from vae_demo.zoo import CHUNK, TRAINING, Zoo, training_pictures
 
 SIDES = {"left": "ae", "right": "vae"}
 REFUSED = {"error": "error.request"}
@@ -113,13 +112,14 @@ def test_a_digit_is_decoded_by_any_two_models(fake_zoo: Zoo, functions: dict[str
 def test_without_mnist_the_autoencoder_stands_in_for_the_original(
     fake_zoo: Zoo, functions: dict[str, Ask]
 ) -> None:
-    shown = functions["digit"]({"digit": 3})
+    assert "picture" not in functions["digit"]({"digit": 3})  # it costs another decode
+    shown = functions["digit"]({"digit": 3, "picture": True})
     assert shown["original"] is None
     assert_shows(shown["picture"], fake_zoo.digit(3)[0])
 
 
 def test_with_mnist_the_original_stands_beside(with_mnist: Zoo, functions: dict[str, Ask]) -> None:
-    shown = functions_of(with_mnist)["digit"]({"digit": 5})
+    shown = functions_of(with_mnist)["digit"]({"digit": 5, "picture": True})
     assert with_mnist.originals is not None
     np.testing.assert_array_equal(array(shown["original"]), with_mnist.originals[5].flatten())
     assert shown["picture"] == shown["original"]

@@ -1,5 +1,6 @@
 """The binary files of the map's points: read here as the page reads them, number by number."""
 
+import base64
 import http.client
 import json
 import struct
@@ -14,7 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from vae_demo import latent_map
+from vae_demo.images import to_uint8
 from vae_demo.losses import kl_nats
+from vae_demo.ui import map_points
+from vae_demo.ui.map import decode_digit
 from vae_demo.ui.map_points import NoPointsError, pack, points_file
 from vae_demo.zoo import Zoo
 
@@ -114,14 +118,30 @@ def test_a_map_says_how_true_it_is_where_that_is_known(fake_zoo: Zoo) -> None:
     assert known == {key: truth if key in with_figures else None for key in known}
 
 
-def test_maps_of_an_older_card_have_figures_too(fake_zoo: Zoo) -> None:
-    truth = {"trustworthiness": 0.9, "knn_accuracy": 0.8}
-    digits = replace(fake_zoo.digits, card={"figures": {"vae": truth, "ae_2d": truth}})
-    older = replace(fake_zoo, digits=digits)
-    assert read(points_file(older, "vae", "umap"))[1]["figures"] == truth
-    assert read(points_file(older, "vae", "pca"))[1]["figures"] is None
-    assert read(points_file(older, "ae_2d", "plane"))[1]["figures"] == truth
-    assert read(points_file(older, "ae", "umap"))[1]["figures"] is None
+@pytest.mark.parametrize("name", ["ae", "vae", "ae_2d"])
+def test_a_shelf_holds_what_pointing_at_each_digit_shows(fake_zoo: Zoo, name: str) -> None:
+    arrays, _ = read(points_file(fake_zoo, name, "rebuilt-0"))
+    means = fake_zoo.digits.codes[name].mean
+    assert len(arrays["pictures"]) == len(means) == 300  # fewer than a shelf may hold
+    model = fake_zoo.model(name)
+    for index in (0, 128, 299):
+        shown = decode_digit(fake_zoo, (model, model), index)
+        live = np.frombuffer(base64.b64decode(shown["left"]), np.uint8)
+        assert np.abs(arrays["pictures"][index].astype(int) - live).max() <= 1
+        reading = shown["reading"]["left"]
+        assert arrays["classes"][index] == reading["class"]
+        assert arrays["confidences"][index] == pytest.approx(reading["confidence"], abs=2e-3)
+
+
+def test_shelves_follow_each_other(fake_zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(map_points, "SHELF", 128)
+    parts = [read(points_file(fake_zoo, "ae", f"rebuilt-{k}"))[0]["pictures"] for k in range(3)]
+    assert [len(part) for part in parts] == [128, 128, 44]
+    whole = to_uint8(fake_zoo.decode(fake_zoo.model("ae"), fake_zoo.digits.codes["ae"].mean))
+    np.testing.assert_array_equal(np.concatenate(parts), whole.reshape(300, 784))
+    for none in ("3", "-1", "00", "", "x", "9" * 30):
+        with pytest.raises(NoPointsError):
+            points_file(fake_zoo, "ae", f"rebuilt-{none}")
 
 
 @pytest.mark.parametrize("lens", ["plane", "umap", "umap3", "pca", "pca3"])
@@ -259,6 +279,18 @@ def test_the_server_has_nothing_else_there(served: str, path: str) -> None:
     assert answer.status == 404
     assert answer.headers["content-type"] == "application/json"
     assert json.loads(content).keys() == {"detail"}
+
+
+def test_shelves_travel_compressed_to_whoever_takes_them_so(
+    fake_zoo: Zoo, client: httpx.Client
+) -> None:
+    answers = [
+        client.get("/points/vae/rebuilt-0", headers={"accept-encoding": accepted})
+        for accepted in ("gzip", "identity")
+    ]
+    assert [answer.headers.get("content-encoding") for answer in answers] == ["gzip", None]
+    content = points_file(fake_zoo, "vae", "rebuilt-0")
+    assert [answer.content for answer in answers] == [content, content]
 
 
 def test_points_are_only_read(client: httpx.Client) -> None:

@@ -298,7 +298,8 @@ function lensName(name) {
 }
 // A projection of codes belongs to its models, one of pixels to any that know as many digits.
 const fitsModels = ({ models, settings }) => (models ? models.join() === vaeDemo.models.join() : settings.count <= digitsKnown());
-const digitsKnown = () => Math.min(...vaeDemo.models.map((name) => vaeDemo.config.models.find((one) => one.name === name).digits));
+const digitsOf = (name) => vaeDemo.config.models.find((one) => one.name === name).digits; // that it has encoded
+const digitsKnown = () => Math.min(...vaeDemo.models.map(digitsOf));
 const projectionFits = () => projection !== null && fitsModels(projection);
 const canHaveAll = () => twins() && lens === "umap" && !solid;
 
@@ -411,6 +412,7 @@ async function open() {
   requestAnimationFrame(() => requestAnimationFrame(() => performance.mark("map-painted")));
   askMine();
   startTour();
+  setTimeout(stock, 1500);
 }
 
 // Other models, other maps: what is kept stays kept.
@@ -420,6 +422,7 @@ vaeDemo.on("models", () => {
   arrange().then(() => {
     if (pointed?.digit !== undefined) askPointed();
     askMine();
+    stock();
   });
 });
 vaeDemo.on("language", () => { words(); changed("words"); });

@@ -36,14 +36,13 @@ from vae_demo.ui.map_places import Neighbourhood, codes_at, neighbourhood, neigh
 from vae_demo.ui.map_projections import described, start, token
 from vae_demo.ui.own_pictures import Read, read_pictures
 from vae_demo.ui.points import MAX_CODE, Pair, Point, digit_code, point
-from vae_demo.zoo import TRAINING, Zoo, ZooModel
+from vae_demo.zoo import CHUNK, TRAINING, Zoo, ZooModel
 
 NEAREST = 5
 MAX_DIGITS = 200  # that are mixed into one place
 MAX_PICTURES = 128
 MAX_TILES = 400
 MAX_CELLS = 6_000
-CHUNK = 128  # codes decoded at once: stays in the cache
 FIELDS = 64  # fields of the judge that are kept, 12 kB each
 LONG = 2  # long answers worked on at a time, so that hovering stays quick
 PATIENCE_S = 2.0
@@ -80,7 +79,8 @@ def map_tab(zoo: Zoo, projections: Projections) -> gr.HTML:
         return judge_field(zoo, zoo.model(name), cells(box, columns, rows))
 
     def digit(payload: Payload) -> Payload:
-        return decode_digit(zoo, pair(payload, zoo), digit_number(payload, "digit", zoo))
+        index = digit_number(payload, "digit", zoo)
+        return decode_digit(zoo, pair(payload, zoo), index, payload.get("picture") is True)
 
     def place(payload: Payload) -> Payload:
         return decode_places(zoo, pair(payload, zoo), payload)
@@ -92,7 +92,7 @@ def map_tab(zoo: Zoo, projections: Projections) -> gr.HTML:
         model = side(payload, zoo)
         _, box, columns, rows = raster(payload, model, MAX_TILES)
         z = codes_at(cells(box, columns, rows), model.codes)
-        return {"pictures": packed(decode(zoo, model, z))}
+        return {"pictures": packed(zoo.decode(model, z))}
 
     def confidence(payload: Payload) -> Payload:
         model = side(payload, zoo)
@@ -208,11 +208,6 @@ def placed_code(model: ZooModel, spec: Any) -> Tensor:
 # While the pointer moves --------------------------------------------------------------------------
 
 
-def decode(zoo: Zoo, model: ZooModel, z: Tensor) -> Tensor:
-    """Pictures (B, 1, 28, 28) in [0, 1] of codes z (B, Z), a few at a time."""
-    return torch.cat([model.coder.decode(part.to(zoo.device)).sigmoid() for part in z.split(CHUNK)])
-
-
 def read(zoo: Zoo, x: Tensor) -> list[Payload]:
     """What the judge reads in pictures x (B, 1, 28, 28), and how sure it is of it."""
     found = readings(zoo, x)
@@ -222,25 +217,30 @@ def read(zoo: Zoo, x: Tensor) -> list[Payload]:
     ]
 
 
-def decode_digit(zoo: Zoo, models: Pair, index: int) -> Payload:
+def decode_digit(zoo: Zoo, models: Pair, index: int, picture: bool = False) -> Payload:
     """What both models rebuild from the code of a digit, and what the judge reads there.
 
-    `original` is None where MNIST is not on disk; `picture` is the digit as other tabs show it,
-    see `Zoo.digit`.
+    `original` is None where MNIST is not on disk; `picture`, if asked for, is the digit as other
+    tabs show it, see `Zoo.digit`.
     """
-    x = zoo.digit(index)
-    shown = packed(x)
+    codes = [
+        model.codes.mean[index]
+        if index < len(model.codes.mean)
+        else digit_code(model, zoo.digit(index), None, zoo)
+        for model in models
+    ]
     rebuilt = torch.cat(
-        [decode(zoo, model, digit_code(model, x, index, zoo)[None]) for model in models]
+        [zoo.decode(model, z[None]) for model, z in zip(models, codes, strict=True)]
     )
     left, right = map(packed, rebuilt)
-    return {
-        "picture": shown,
+    shown = packed(zoo.digit(index)) if picture or zoo.originals is not None else None
+    answer = {
         "original": None if zoo.originals is None else shown,
         "left": left,
         "right": right,
         "reading": dict(zip(SIDES, read(zoo, rebuilt), strict=True)),
     }
+    return {**answer, "picture": shown} if picture else answer
 
 
 def decode_places(zoo: Zoo, models: Pair, specs: Payload) -> Payload:
@@ -254,7 +254,7 @@ def decode_places(zoo: Zoo, models: Pair, specs: Payload) -> Payload:
     }
     if asked:
         codes = {side: placed_code(model, specs[side]) for side, model in asked.items()}
-        x = torch.cat([decode(zoo, asked[side], z) for side, z in codes.items()])
+        x = torch.cat([zoo.decode(asked[side], z) for side, z in codes.items()])
         for side, one, reading in zip(asked, x, read(zoo, x), strict=True):
             answer[side] = {"picture": packed(one), **reading}
     return answer
@@ -272,13 +272,13 @@ def several_digits(zoo: Zoo, model: ZooModel, payload: Payload) -> Payload:
             raise RequestError("error.request")
         return {"pictures": packed(torch.cat([zoo.digit(index) for index in chosen]))}
     chosen = digit_numbers(payload, MAX_PICTURES, len(model.codes.mean))
-    return {"pictures": packed(decode(zoo, model, model.codes.mean[chosen]))}
+    return {"pictures": packed(zoo.decode(model, model.codes.mean[chosen]))}
 
 
 def judge_field(zoo: Zoo, model: ZooModel, places: Points) -> Payload:
     """How sure the judge is at places (B, 2) of a plane, 255 for certain, and of which class."""
     parts = codes_at(places, model.codes).split(CHUNK)
-    shares = torch.cat([zoo.judge(decode(zoo, model, z)).softmax(1).cpu() for z in parts])
+    shares = torch.cat([zoo.judge(zoo.decode(model, z)).softmax(1).cpu() for z in parts])
     sure, classes = shares.max(1)
     return {
         "confidence": base64_of((255 * sure).round().to(torch.uint8).numpy()),
@@ -313,7 +313,7 @@ def locate_point(zoo: Zoo, models: Pair, spec: Any, around: Neighbourhood) -> Pa
             "point": latent_map.locate(z[None], codes)[0].tolist(),
             "digits": indices[0].tolist(),
             "distances": distances[0].tolist(),
-            "pictures": packed(decode(zoo, model, codes.mean[indices[0]])),
+            "pictures": packed(zoo.decode(model, codes.mean[indices[0]])),
             "code": z.tolist(),
             "pca": on_axes(z[None], codes)[0].tolist(),
             "neighbours": neighbours(found.x, z[None], codes, around, zoo)[0],

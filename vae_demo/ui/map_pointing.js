@@ -4,6 +4,37 @@ const REACH = { mouse: 10, touch: 26 }; // px: how far a dot may be from the poi
 const ABOUT = 60; // px: how far from any dot a place still stands for its neighbours
 const NEIGHBOURS = 15;
 
+// All digits as both models rebuild them come while nobody is in a hurry; from then on a digit that is
+// pointed at is there in the same frame -----------------------------------------------------------------
+const SHELF = 500; // digits in one file
+const shelves = new Map(); // "<model>/<number>" → {pictures, classes, confidences}
+let stocking = null; // the models for which they are fetched
+async function stock() {
+  const models = [...vaeDemo.models], idle = window.requestIdleCallback ?? ((callback) => setTimeout(callback, 50));
+  if (navigator.connection?.saveData || stocking === models.join()) return;
+  stocking = models.join();
+  for (const key of shelves.keys()) if (!models.includes(key.split("/")[0])) shelves.delete(key);
+  for (let number = 0; number < TEST / SHELF; number++)
+    for (const name of new Set(models)) {
+      const key = name + "/" + number;
+      if (shelves.has(key) || SHELF * number >= digitsOf(name)) continue;
+      await new Promise((done) => idle(done));
+      if (stocking !== vaeDemo.models.join()) return;
+      try { shelves.set(key, await fetchArrays(name + "/rebuilt-" + number)); } catch { return void (stocking = null); }
+    }
+  performance.mark("map-stocked");
+}
+function fromShelf(index) {
+  const answer = { reading: {} }, i = index % SHELF;
+  for (const [k, side] of SIDES.entries()) {
+    const shelf = shelves.get(vaeDemo.models[k] + "/" + Math.floor(index / SHELF));
+    if (!shelf || i >= shelf.classes.length) return null;
+    answer[side] = shelf.pictures.subarray(784 * i, 784 * i + 784);
+    answer.reading[side] = { class: shelf.classes[i], confidence: shelf.confidences[i] };
+  }
+  return answer;
+}
+
 // The digit, or the place, that is pointed at -----------------------------------------------------------
 const answers = new Map(); // the latest ones, so that coming back costs nothing
 
@@ -26,7 +57,8 @@ let onCard = null; // what the pictures show: {digit} or {place}
 function card(answer) {
   onCard = pointed;
   for (const side of SIDES) {
-    if (answer[side]) vaeDemo.paint($("[data-testid=map-rebuilt-" + side + "]"), vaeDemo.bytes(answer[side]));
+    const grey = answer[side];
+    if (grey) vaeDemo.paint($("[data-testid=map-rebuilt-" + side + "]"), typeof grey === "string" ? vaeDemo.bytes(grey) : grey);
     const reading = answer.reading?.[side];
     $("[data-testid=map-reads-" + side + "]").textContent = reading ? vaeDemo.text("map.reads", { label: reading.class, percent: Math.round(100 * reading.confidence) }) : "";
   }
@@ -44,7 +76,7 @@ function show(index) {
     Object.assign(pointed, { specs: Object.fromEntries(SIDES.map((side) => [side, near])) });
   }
   maps.forEach(placeMarks);
-  const answer = answers.get(index);
+  const answer = answers.get(index) ?? (props.originals ? null : fromShelf(index));
   if (answer) card(answer);
   else askPointed();
 }
@@ -120,11 +152,9 @@ function keep(index) {
 for (const button of element.querySelectorAll("[data-send]"))
   button.addEventListener("click", async () => {
     const digit = pinned;
-    let answer = answers.get(digit);
-    if (!answer) {
-      try { answer = await server.digit({ models: [...vaeDemo.models], digit }); } catch { answer = { error: "error.offline" }; }
-      vaeDemo.complain(element, answer.error);
-    }
+    let answer;
+    try { answer = await server.digit({ models: [...vaeDemo.models], digit, picture: true }); } catch { answer = { error: "error.offline" }; }
+    vaeDemo.complain(element, answer.error);
     if (!answer.error) vaeDemo.send(button.dataset.send, { digit, picture: answer.picture, label: labels[digit] });
   });
 

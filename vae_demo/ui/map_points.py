@@ -7,10 +7,13 @@ points/{model}/plane        (N, 2) the codes of a model of one or two numbers, w
 points/{model}/training     (60000, 2) MNIST's training digits on the map
 points/{model}/grid-15-0.1  (n, 2) a map by other n_neighbors and min_dist
 points/{model}/values       (N,) each: error, confidence, gap, kl_nats; those there are
+points/{model}/rebuilt-3     digits 1500 … 1999 as the model rebuilds them: pictures (n, 784), what
+                            the judge reads there: classes (n,), confidences (n,)
 points/pixels/umap          (N, 2) a map of the pixels themselves
 points/digits/labels        (N,) classes; training_labels (60000,)
 """
 
+import gzip
 import json
 import struct
 import threading
@@ -18,18 +21,22 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from vae_demo import latent_map
+from vae_demo.images import to_uint8
 from vae_demo.latent_map import Codes, Points
 from vae_demo.losses import kl_nats
 from vae_demo.ui.map_places import principal
-from vae_demo.zoo import Zoo
+from vae_demo.zoo import CHUNK, Zoo
 
+SHELF = 500  # rebuilt digits in one file
 ALIGN = 4  # bytes; what a Float32Array asks of its place
+REBUILT = "rebuilt-"
 TRUTH = {"trustworthiness", "knn_accuracy"}
 LENSES = {"umap": 2, "umap3": 3, "pca": 2, "pca3": 3}  # dimensions
 
@@ -38,19 +45,26 @@ Array = NDArray[np.float32] | NDArray[np.uint8]
 
 def points_route(zoo: Zoo) -> Route:
     """`GET points/{model}/{lens}`, see this module; 404 for what there is not."""
-    lock = threading.Lock()
+    places, shelves = threading.Lock(), threading.Lock()
 
     @cache  # what there is not is not kept
     def made(model: str, lens: str) -> bytes:
-        return points_file(zoo, model, lens)
+        content = points_file(zoo, model, lens)
+        return gzip.compress(content, 6) if lens.startswith(REBUILT) else content
 
     def points(request: Request) -> Response:
+        lens, headers = request.path_params["lens"], {}
         try:
-            with lock:  # each is made once, by whoever asks first
+            with shelves if lens.startswith(REBUILT) else places:  # each is made once
                 content = made(**request.path_params)
         except NoPointsError:
             return JSONResponse({"detail": "There are no such points."}, 404)
-        return Response(content, media_type="application/octet-stream")
+        if lens.startswith(REBUILT):
+            if "gzip" in request.headers.get("accept-encoding", ""):
+                headers = {"content-encoding": "gzip"}
+            else:
+                content = gzip.decompress(content)
+        return Response(content, headers=headers, media_type="application/octet-stream")
 
     return Route("/points/{model}/{lens}", points)
 
@@ -74,6 +88,8 @@ def points_file(zoo: Zoo, model: str, lens: str) -> bytes:
     if model not in zoo.names:
         raise NoPointsError(model)
     codes = digits.codes[model]
+    if lens.startswith(REBUILT):
+        return pack(shelf(zoo, model, lens.removeprefix(REBUILT)))
     if lens == "values":
         return pack(values(codes, digits.labels))
     if lens == "training" and codes.training is not None and digits.training_labels is not None:
@@ -122,8 +138,29 @@ def map_file(places: Points, labels: NDArray[np.uint8], **facts: Any) -> bytes:
 def figures(zoo: Zoo, model: str, lens: str) -> dict[str, float] | None:
     """How true a map is to its codes, where that was measured (see `layout.truth`)."""
     known = zoo.digits.card.get("figures", {}).get(model, {})
-    measured = known.get("lenses", {"umap": known, "plane": known}).get(lens, {})
+    measured = known.get("lenses", {"umap": known}).get(lens, {})  # of pixels there is one map
     return {key: measured[key] for key in TRUTH} if measured.keys() >= TRUTH else None
+
+
+def shelf(zoo: Zoo, model: str, number: str) -> dict[str, Array]:
+    """Some of a model's digits as it rebuilds them, and what the judge reads there.
+
+    Raises:
+        NoPointsError: no such number.
+    """
+    means = zoo.digits.codes[model].mean
+    if number not in map(str, range(-(-len(means) // SHELF))):
+        raise NoPointsError(number)
+    with torch.inference_mode():
+        x = zoo.decode(zoo.model(model), means[SHELF * int(number) :][:SHELF])
+        confidences, classes = torch.cat(
+            [zoo.judge(part.to(zoo.device)).softmax(1) for part in x.split(CHUNK)]
+        ).max(1)
+    return {
+        "pictures": to_uint8(x.cpu()).reshape(len(x), -1),
+        "classes": classes.byte().cpu().numpy(),
+        "confidences": confidences.cpu().numpy(),
+    }
 
 
 def values(codes: Codes, labels: NDArray[np.uint8]) -> dict[str, Array]:

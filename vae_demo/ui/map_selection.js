@@ -234,8 +234,7 @@ function inOrder(digits) {
   const rank = (digit) => (digit < values.length ? sign * values[digit] : Infinity);
   return values ? digits.sort((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b))) : digits;
 }
-const coded = (name) => vaeDemo.config.models.find((one) => one.name === name).digits;
-const picturable = (digit) => props.originals || digit < coded(vaeDemo.models[SIDES.indexOf(pictured)]);
+const picturable = (digit) => props.originals || digit < digitsOf(vaeDemo.models[SIDES.indexOf(pictured)]);
 
 let shown = ""; // what the tiles are of
 function lay(digits) {
