@@ -102,7 +102,7 @@ def map_tab(zoo: Zoo, projections: Projections) -> gr.HTML:
 
     def locate(payload: Payload) -> Payload:
         around = neighbourhood(payload, zoo)
-        return locate_point(zoo, pair(payload, zoo), payload.get("point"), around)
+        return locate_point(zoo, pair(payload, zoo), payload, around)
 
     def project(payload: Payload) -> Payload:
         return start(zoo, pair(payload, zoo), payload, projections)
@@ -290,18 +290,21 @@ def base64_of(array: NDArray[Any]) -> str:
     return base64.b64encode(array.tobytes()).decode()
 
 
-def locate_point(zoo: Zoo, models: Pair, spec: Any, around: Neighbourhood) -> Payload:
-    """Where a point of code space (see `points`) lies on either map. Blank for an empty drawing.
+def locate_point(zoo: Zoo, models: Pair, payload: Payload, around: Neighbourhood) -> Payload:
+    """Where the point of code space that a request names (see `points`) lies among the digits.
+    Blank for an empty drawing.
 
     Returns:
-        of either side: point, the place on the map; code; pca, the place along three principal
-        axes; deviation, of a VAE's posterior for a picture, number by number; digits, distances
-        and pictures: the test digits whose codes are nearest, as the same model rebuilds them;
-        neighbours, those among which another map would place it (see `map_places`).
+        of either side: code; pca, the place along three principal axes; neighbours, the digits
+        among which a map places it (see `map_places`); digits and distances, the test digits whose
+        codes are nearest. What takes longer may be left out of a request, `{"pictures": false,
+        "deviation": false}`: pictures, these digits as the same model rebuilds them; deviation, of
+        a VAE's posterior for a picture, number by number.
 
     Raises:
         RequestError, ImageError: no such point.
     """
+    spec: Any = payload.get("point")
     found = point(zoo, models, spec)
     if not found.x.any():
         return {"blank": True}
@@ -310,15 +313,16 @@ def locate_point(zoo: Zoo, models: Pair, spec: Any, around: Neighbourhood) -> Pa
         codes = model.codes
         indices, distances = latent_map.nearest(z[None], codes, NEAREST)
         answer[side] = {
-            "point": latent_map.locate(z[None], codes)[0].tolist(),
-            "digits": indices[0].tolist(),
-            "distances": distances[0].tolist(),
-            "pictures": packed(zoo.decode(model, codes.mean[indices[0]])),
             "code": z.tolist(),
             "pca": on_axes(z[None], codes)[0].tolist(),
             "neighbours": neighbours(found.x, z[None], codes, around, zoo)[0],
-            "deviation": deviation(zoo, model, found, spec),
+            "digits": indices[0].tolist(),
+            "distances": distances[0].tolist(),
         }
+        if payload.get("pictures") is not False:
+            answer[side]["pictures"] = packed(zoo.decode(model, codes.mean[indices[0]]))
+        if payload.get("deviation") is not False:
+            answer[side]["deviation"] = deviation(zoo, model, found, spec)
     return answer
 
 

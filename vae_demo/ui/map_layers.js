@@ -408,7 +408,7 @@ watchers.push((what) => {
       map.contours = null;
       map.ground.querySelector(".field").hidden = !showsPlane(map, "holes");
     }
-    if (what === "words" || what === "mine") render(map);
+    if (what === "words" || (what === "mine" && map.lens.plane)) render(map); // a posterior moves
   }
   if (recoloured || what === "view") disturbed();
 });

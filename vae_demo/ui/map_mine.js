@@ -1,5 +1,6 @@
 // My digit: what is on the slate, from Draw or drawn here. Shares the scope of map.js.
 
+const NEAREST = 5; // digits that are listed, as the server answers
 let placed = { blank: true };
 const slate = $("[data-testid=map-slate]");
 const strokesOf = () => (sent ?? vaeDemo.drawing)?.strokes ?? null;
@@ -16,27 +17,31 @@ function showMine(answer) {
   placed = sent ?? vaeDemo.drawing ? answer : { blank: true };
   $(".mine .none").hidden = !placed.blank;
   $(".mine .found").hidden = Boolean(placed.blank);
-  for (const map of maps) {
-    settleMine(map);
-    const row = $(".row." + map.side);
-    for (const old of row.querySelectorAll("button")) old.remove();
-    if (placed.blank) continue;
-    const { digits, distances, pictures } = placed[map.side], grey = vaeDemo.bytes(pictures);
-    digits.forEach((digit, i) => {
-      const button = document.createElement("button");
-      button.className = "neighbor";
-      Object.assign(button.dataset, { label: labels[digit], distance: distances[i].toFixed(2) });
-      button.innerHTML = '<canvas width="28" height="28"></canvas><i></i><small></small>';
-      button.children[1].textContent = labels[digit];
-      button.children[2].textContent = button.dataset.distance;
-      vaeDemo.paint(button.firstElementChild, grey, 784 * i);
-      button.addEventListener("click", () => { takeOver(); keep(digit); });
-      row.append(button);
-    });
-  }
+  maps.forEach(settleMine);
+  if (!placed.blank) maps.forEach(list);
   writeMine();
   changed("mine");
 }
+// The nearest digits of a side, in buttons that stay: the pen is quicker than a new element.
+function list(map) {
+  const { digits, distances, pictures } = placed[map.side], grey = pictures && vaeDemo.bytes(pictures);
+  const buttons = $(".row." + map.side).querySelectorAll("button");
+  digits.forEach((digit, i) => {
+    const button = buttons[i], [canvas, label, distance] = button.children;
+    Object.assign(button.dataset, { digit, label: labels[digit], distance: distances[i].toFixed(2) });
+    label.textContent = labels[digit];
+    distance.textContent = button.dataset.distance;
+    vaeDemo.paint(canvas, grey ?? rebuilt(model(map), digit).picture, grey ? 784 * i : 0);
+  });
+}
+for (const side of SIDES)
+  for (let i = 0; i < NEAREST; i++) {
+    const button = document.createElement("button");
+    button.className = "neighbor";
+    button.innerHTML = '<canvas width="28" height="28"></canvas><i></i><small></small>';
+    button.addEventListener("click", () => { takeOver(); keep(Number(button.dataset.digit)); });
+    $(".row." + side).append(button);
+  }
 function writeMine() {
   for (const map of maps) map.star.querySelector("i").textContent = vaeDemo.text(sent && !sent.here ? "map.sent" : "map.star");
   for (const button of element.querySelectorAll(".neighbor")) button.title = vaeDemo.text("map.neighbor", { ...button.dataset });
@@ -50,13 +55,16 @@ function placeOf(map, found) {
 }
 function settleMine(map) {
   map.mine = placed.blank || !map.lens ? null : placeOf(map, placed[map.side]);
-  render(map);
+  if (map.view) placeMarks(map);
 }
 // By whose rule neighbours are counted: the lens' own.
 const rule = () => (lens === "own" && projectionFits() ? { metric: projection.settings.metric, n_neighbors: projection.settings.n_neighbors, of: projection.settings.of, count: projection.settings.count } : {});
 const mineNow = vaeDemo.live(() => {
   const { here, ...point } = sent ?? vaeDemo.drawing ?? {};
-  return Object.keys(point).length ? { models: [...vaeDemo.models], point, ...rule() } : null;
+  if (!Object.keys(point).length) return null;
+  // Where the page has all pictures, and no plane shows a posterior, the server has less to do.
+  const wanted = { pictures: stocked !== vaeDemo.models.join(), deviation: vaeDemo.models.some(isPlane) };
+  return { models: [...vaeDemo.models], point, ...rule(), ...wanted };
 }, (it) => server.locate(it), (answer, it) => {
   if (answer.error || it.models.join() === vaeDemo.models.join()) showMine(answer);
 });

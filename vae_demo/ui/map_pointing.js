@@ -8,7 +8,7 @@ const NEIGHBOURS = 15;
 // pointed at is there in the same frame -----------------------------------------------------------------
 const SHELF = 500; // digits in one file
 const shelves = new Map(); // "<model>/<number>" → {pictures, classes, confidences}
-let stocking = null; // the models for which they are fetched
+let stocking = null, stocked = null; // the models for which they are fetched, and have come
 async function stock() {
   const models = [...vaeDemo.models], idle = window.requestIdleCallback ?? ((callback) => setTimeout(callback, 50));
   if (navigator.connection?.saveData || stocking === models.join()) return;
@@ -22,17 +22,18 @@ async function stock() {
       if (stocking !== vaeDemo.models.join()) return;
       try { shelves.set(key, await fetchArrays(name + "/rebuilt-" + number)); } catch { return void (stocking = null); }
     }
+  stocked = models.join();
   performance.mark("map-stocked");
 }
+// A digit as a model rebuilds it, if it has come.
+function rebuilt(name, index) {
+  const shelf = shelves.get(name + "/" + Math.floor(index / SHELF)), i = index % SHELF;
+  if (!shelf || i >= shelf.classes.length) return null;
+  return { picture: shelf.pictures.subarray(784 * i, 784 * i + 784), class: shelf.classes[i], confidence: shelf.confidences[i] };
+}
 function fromShelf(index) {
-  const answer = { reading: {} }, i = index % SHELF;
-  for (const [k, side] of SIDES.entries()) {
-    const shelf = shelves.get(vaeDemo.models[k] + "/" + Math.floor(index / SHELF));
-    if (!shelf || i >= shelf.classes.length) return null;
-    answer[side] = shelf.pictures.subarray(784 * i, 784 * i + 784);
-    answer.reading[side] = { class: shelf.classes[i], confidence: shelf.confidences[i] };
-  }
-  return answer;
+  const [left, right] = vaeDemo.models.map((name) => rebuilt(name, index));
+  return left && right && { left: left.picture, right: right.picture, reading: { left, right } };
 }
 
 // The digit, or the place, that is pointed at -----------------------------------------------------------
