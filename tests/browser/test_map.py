@@ -160,6 +160,7 @@ def test_my_drawing_is_a_star_among_its_like(open_page: Open) -> None:
     wait_for_star(page, "left", shown=False)
 
 
+STAR_PLACE = "() => document.querySelector('[data-testid=map-mine-left]').style.transform"
 STAR = "side => document.querySelector(`[data-testid=map-mine-${side}]`).style.transform"
 
 
@@ -320,6 +321,24 @@ def test_the_address_brings_lens_colour_classes_and_digit_back(open_page: Open) 
     assert pressed.all_inner_texts() == ["3", "8"]
     for part in ("lens=pca", "colour=gap", "classes=38", "digit=5"):
         assert part in page.url
+
+
+def test_the_address_brings_the_slate_back(open_page: Open) -> None:
+    page = open_map(open_page)
+    box = page.get_by_test_id("map-slate").bounding_box()
+    page.mouse.move(box["x"] + 50, box["y"] + 15)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 52, box["y"] + 80, steps=5)
+    page.mouse.up()
+    page.wait_for_function("() => location.search.includes('place=sketch-')")
+    drawn, star = pixels(page, "map-slate"), page.evaluate(STAR_PLACE)
+    page.goto(page.url)
+    wait_for_dots(page)
+    wait_for_star(page, "left", shown=True)
+    assert pixels(page, "map-slate") == drawn
+    assert page.evaluate(STAR_PLACE) == star
+    page.get_by_test_id("map-wipe").click()
+    page.wait_for_function("() => !location.search.includes('place=')")
 
 
 def test_without_webgl_the_map_is_drawn_all_the_same(open_page: Open) -> None:

@@ -2,7 +2,7 @@
 // pixels, frames, colours, arrangements that arrive, and how the tab comes to life. Beside it, in one
 // scope: map_pointing.js, what is pointed at and kept; map_controls.js, lenses, colours, classes,
 // drawers; map_mine.js, the slate; map_layers.js, what else is drawn on a map; map_selection.js, the
-// lasso and what leaves the page; map_own.js, the visitor's own projections and pictures.
+// lasso; map_export.js, what leaves the page; map_own.js, the visitor's own projections and pictures.
 const { vaeDemo } = window;
 const $ = (selector) => element.querySelector(selector);
 const section = element.firstElementChild;
@@ -392,6 +392,7 @@ queueMicrotask(() => {
   if (COLOURS.includes(vaeDemo.query.get("colour"))) colouring = vaeDemo.query.get("colour");
   chosen = new Set((vaeDemo.query.get("classes")?.match(/\d/g) ?? []).map(Number));
   colourSelect.value = colouring;
+  readPlace();
   vaeDemo.exhibit(element);
   words();
 

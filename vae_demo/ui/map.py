@@ -57,6 +57,7 @@ SCRIPTS = (
     "map_mine",
     "map_layers",
     "map_selection",
+    "map_export",
     "map_own",
 )
 

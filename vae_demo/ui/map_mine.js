@@ -68,17 +68,34 @@ const mineNow = vaeDemo.live(() => {
 }, (it) => server.locate(it), (answer, it) => {
   if (answer.error || it.models.join() === vaeDemo.models.join()) showMine(answer);
 });
+// In the address once the pen rests: browsers allow a hundred changes in half a minute.
+let addressing = null;
+function writePlace() {
+  clearTimeout(addressing);
+  addressing = setTimeout(() => {
+    const { here, ...point } = sent ?? {};
+    vaeDemo.inAddress("place", sent && vaeDemo.packPoint(point));
+  }, 400);
+}
+function readPlace() {
+  const point = vaeDemo.unpackPoint(vaeDemo.query.get("place"));
+  if (point) sent = point.strokes ? { ...point, here: true } : point;
+}
 let stale = true;
 function askMine() {
   stale = true;
   paintSlate();
+  writePlace();
   $("[data-testid=map-wipe]").hidden = !(sent ?? vaeDemo.drawing);
   if (!ready || vaeDemo.tab !== "map") return;
   stale = false;
   if (sent ?? vaeDemo.drawing) mineNow();
   else showMine({ blank: true });
 }
-vaeDemo.on("drawing", () => { sent = null; askMine(); });
+vaeDemo.on("drawing", () => {
+  if (vaeDemo.tab !== "map") sent = null; // a new drawing; here, the one the page began with
+  askMine();
+});
 vaeDemo.on("to-map", (point) => {
   if (point.digit !== undefined && ready) return keep(point.digit);
   sent = point;
