@@ -29,8 +29,9 @@ from numpy.typing import ArrayLike, NDArray
 METRICS = ("euclidean", "cosine", "manhattan", "correlation")
 # umap-learn's own 5 blurs neighbourhoods: the VAE map's trustworthiness is .914 at 5, .963 at 40.
 NEGATIVE_SAMPLES = 40
+N_NEIGHBORS = (2, 200)
 RANGES = {
-    "n_neighbors": (int, 2, 200),
+    "n_neighbors": (int, *N_NEIGHBORS),
     "min_dist": (int | float, 0, 0.99),
     "seed": (int, 0, 2**31 - 1),
     "dimensions": (int, 2, 3),

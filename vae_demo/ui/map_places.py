@@ -10,15 +10,25 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vae_demo import latent_map
 from vae_demo.latent_map import METRICS, Codes, Plane, Points
+from vae_demo.projections import N_NEIGHBORS
 from vae_demo.ui.exhibit import Payload, RequestError, whole
 from vae_demo.zoo import Zoo, shown_pictures
 
 SOLID = 3  # axes of the widest view
-REACH = (2, 200)  # neighbours that may be asked for
+
+
+def landmarks(places: Points, labels: NDArray[np.uint8]) -> Payload:
+    """Of a map (N, D): its corners, and the middle of each class (see `latent_map.middles`)."""
+    return {
+        "low": places.min(0).tolist(),
+        "high": places.max(0).tolist(),
+        "middles": latent_map.middles(places, labels),
+    }
 
 
 @lru_cache(maxsize=64)
@@ -71,7 +81,9 @@ def neighbourhood(payload: Payload, zoo: Zoo) -> Neighbourhood:
     of, metric = payload.get("of", "codes"), payload.get("metric", METRICS[0])
     if of not in ("codes", "pixels") or metric not in METRICS:
         raise RequestError("error.request")
-    size = None if payload.get("n_neighbors") is None else whole(payload, "n_neighbors", *REACH)
+    size = (
+        None if payload.get("n_neighbors") is None else whole(payload, "n_neighbors", *N_NEIGHBORS)
+    )
     least = size or min(codes.n_neighbors for codes in zoo.digits.codes.values())
     most = len(zoo.digits.labels)
     first = None if payload.get("count") is None else whole(payload, "count", least, most)

@@ -31,8 +31,9 @@ from vae_demo import latent_map
 from vae_demo.images import to_uint8
 from vae_demo.latent_map import Codes, Points
 from vae_demo.losses import kl_nats
-from vae_demo.ui.map_places import principal
-from vae_demo.zoo import CHUNK, Zoo
+from vae_demo.ui.exhibit import readings
+from vae_demo.ui.map_places import landmarks, principal
+from vae_demo.zoo import Zoo
 
 SHELF = 500  # rebuilt digits in one file
 ALIGN = 4  # bytes; what a Float32Array asks of its place
@@ -126,9 +127,7 @@ def map_file(places: Points, labels: NDArray[np.uint8], **facts: Any) -> bytes:
     for a class of none), and what else is known of them."""
     usual = {
         "count": len(places),
-        "low": places.min(0).tolist(),
-        "high": places.max(0).tolist(),
-        "middles": latent_map.middles(places, labels),
+        **landmarks(places, labels),
         "plane": False,
         "figures": None,
     }
@@ -153,13 +152,11 @@ def shelf(zoo: Zoo, model: str, number: str) -> dict[str, Array]:
         raise NoPointsError(number)
     with torch.inference_mode():
         x = zoo.decode(zoo.model(model), means[SHELF * int(number) :][:SHELF])
-        confidences, classes = torch.cat(
-            [zoo.judge(part.to(zoo.device)).softmax(1) for part in x.split(CHUNK)]
-        ).max(1)
+        found = readings(zoo, x)
     return {
-        "pictures": to_uint8(x.cpu()).reshape(len(x), -1),
-        "classes": classes.byte().cpu().numpy(),
-        "confidences": confidences.cpu().numpy(),
+        "pictures": to_uint8(x).reshape(len(x), -1),
+        "classes": np.array(found["classes"], np.uint8),
+        "confidences": np.array(found["confidences"], np.float32),
     }
 
 

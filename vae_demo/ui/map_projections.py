@@ -8,15 +8,13 @@ import base64
 import numpy as np
 from numpy.typing import NDArray
 
-from vae_demo import latent_map
 from vae_demo.latent_map import Points
-from vae_demo.projections import METRICS, Busy, Projections, Settings, State
+from vae_demo.projections import METRICS, RANGES, Busy, Projections, Settings, State
 from vae_demo.ui.exhibit import SIDES, Payload, RequestError, number, whole
-from vae_demo.ui.map_places import REACH, SOLID, pixel_codes
-from vae_demo.ui.points import MAX_SEED, Pair
+from vae_demo.ui.map_places import landmarks, pixel_codes
+from vae_demo.ui.points import Pair
 from vae_demo.zoo import Zoo
 
-MIN_DIST = (0, 0.99)  # how tightly points may be packed
 LEAST = 100  # digits of a map; fewer show nothing
 TOKEN = 100  # characters at most; ours have 22
 
@@ -34,13 +32,13 @@ def start(zoo: Zoo, models: Pair, payload: Payload, projections: Projections) ->
     of, metric = payload.get("of", "codes"), payload.get("metric")
     if of not in ("codes", "pixels") or metric not in METRICS:
         raise RequestError("error.request")
-    settings = Settings(
-        whole(payload, "n_neighbors", *REACH),
-        number(payload, "min_dist", *MIN_DIST),
-        metric,
-        whole(payload, "seed", 0, MAX_SEED),
-        whole(payload, "dimensions", 2, SOLID),
-    )
+    wished: Payload = {
+        name: whole(payload, name, int(low), int(high))
+        if kind is int
+        else number(payload, name, low, high)
+        for name, (kind, low, high) in RANGES.items()
+    }
+    settings = Settings(**wished, metric=metric)
     # Where both sides are the same, one run serves both.
     both = dict.fromkeys(model.codes for model in models)
     sources = [pixel_codes(zoo)] if of == "pixels" else list(both)
@@ -82,7 +80,5 @@ def described_map(points: Points, labels: NDArray[np.uint8]) -> Payload:
     return {
         "points": base64.b64encode(points.astype("<f4").tobytes()).decode(),
         "dimensions": points.shape[1],
-        "low": points.min(0).tolist(),
-        "high": points.max(0).tolist(),
-        "middles": latent_map.middles(points, labels),
+        **landmarks(points, labels),
     }
