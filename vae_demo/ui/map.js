@@ -82,6 +82,16 @@ function toPixel({ view, size }, place) {
   const along = (row) => row[0] * d[0] + row[1] * d[1] + row[2] * d[2];
   return [size[0] / 2 + along(across) / view.unit, size[1] / 2 - along(up) / view.unit];
 }
+// Every dot of a map on the screen: visit(digit, x, y, how far towards the viewer), until it answers false.
+function sweep({ lens: { points, dimensions }, view, size }, visit) {
+  const [across, up, ahead] = turned(view), [cx, cy, cz] = view.centre, [w, h] = [size[0] / 2, size[1] / 2];
+  for (let i = 0, k = 0; k < points.length; i++, k += dimensions) {
+    const dx = points[k] - cx, dy = points[k + 1] - cy, dz = dimensions === 3 ? points[k + 2] - cz : 0;
+    const x = w + (across[0] * dx + across[1] * dy + across[2] * dz) / view.unit;
+    const y = h - (up[0] * dx + up[1] * dy + up[2] * dz) / view.unit;
+    if (visit(i, x, y, ahead[0] * dx + ahead[1] * dy + ahead[2] * dz) === false) return;
+  }
+}
 // Of a flat map only.
 const toMap = ({ view, size }, [px, py]) => [view.centre[0] + (px - size[0] / 2) * view.unit, view.centre[1] - (py - size[1] / 2) * view.unit];
 const atHome = ({ view, home }) => view.unit >= home.unit * 0.999;
@@ -102,6 +112,8 @@ function home(map) {
   const unit = Math.max((high[0] - low[0]) / (width - 2 * RIM), (high[1] - low[1]) / (height - 2 * RIM)) || 1 / width;
   return { centre, unit, yaw: 0, pitch: 0 };
 }
+
+const goHome = (map) => look(map, { ...map.home, ...(spatial(map) ? turn : {}) });
 
 function look(map, { centre, unit, yaw = 0, pitch = 0 }) {
   const { low, high } = map.lens;

@@ -130,7 +130,7 @@ $("[data-testid=another]").addEventListener("click", () => {
 });
 $("[data-testid=reset-view]").addEventListener("click", () => {
   takeOver();
-  for (const map of maps) if (map.view) look(map, { ...map.home, ...(spatial(map) ? turn : {}) });
+  for (const map of maps) if (map.view) goHome(map);
 });
 
 // Drawers: one is open ------------------------------------------------------------------------------

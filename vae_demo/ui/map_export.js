@@ -180,10 +180,10 @@ const xml = (text) => String(text).replace(/[&<>"]/g, (sign) => `&#${sign.charCo
 const rounded = (value) => String(Math.round(10 * value) / 10);
 // A circle for each dot in view, in groups of one look; those in front, and those that are on, are last.
 function circles(map) {
-  const where = seenAt(map), groups = new Map(), size = dotSize(map) / 2;
-  for (let i = 0; 3 * i < where.length; i++) {
-    const [x, y, ahead] = where.subarray(3 * i, 3 * i + 3), [r, g, b, alpha] = map.tones.subarray(4 * i, 4 * i + 4);
-    if (!within(map, [x, y])) continue;
+  const groups = new Map(), size = dotSize(map) / 2;
+  sweep(map, (i, x, y, ahead) => {
+    if (!within(map, [x, y])) return;
+    const [r, g, b, alpha] = map.tones.subarray(4 * i, 4 * i + 4);
     const slab = map.radius ? Math.max(0, Math.min(SLABS - 1, Math.floor((0.5 + (0.5 * ahead) / map.radius) * SLABS))) : 0;
     const key = [slab, alpha, r, g, b].join();
     if (!groups.has(key)) {
@@ -195,7 +195,7 @@ function circles(map) {
     }
     const group = groups.get(key);
     group.dots.push(`<circle cx="${rounded(x)}" cy="${rounded(y)}" r="${group.radius}"/>`);
-  }
+  });
   const sorted = [...groups.values()].sort((a, b) => a.slab - b.slab || a.alpha - b.alpha);
   return sorted.map(({ look, dots }) => `<g ${look}>${dots.join("")}</g>`).join("\n");
 }

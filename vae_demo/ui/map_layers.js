@@ -167,16 +167,12 @@ function album(name) {
 
 // The digits that are on and in view, as [digit, x, y, height above the screen]; null for more than `most`.
 function dotsInView(map, most) {
-  const { lens: { points, dimensions }, view, size } = map, [across, up, towards] = turned(view), [cx, cy, cz] = view.centre;
-  const [w, h] = size.map((length) => length / 2 + ROOM / 2), found = [];
-  for (let i = 0, k = 0; k < points.length; i++, k += dimensions) {
-    const dx = points[k] - cx, dy = points[k + 1] - cy, dz = dimensions === 3 ? points[k + 2] - cz : 0;
-    const x = (across[0] * dx + across[1] * dy + across[2] * dz) / view.unit, y = (up[0] * dx + up[1] * dy + up[2] * dz) / view.unit;
-    if (x < -w || x > w || y < -h || y > h || !on(i)) continue;
-    if (found.length >= most) return null;
-    found.push([i, size[0] / 2 + x, size[1] / 2 - y, towards[0] * dx + towards[1] * dy + towards[2] * dz]);
-  }
-  return found;
+  const found = [], limit = Math.ceil(most);
+  sweep(map, (i, x, y, ahead) => {
+    if (within(map, [x, y], -ROOM / 2) && on(i)) found.push([i, x, y, ahead]);
+    return found.length <= limit;
+  });
+  return found.length <= limit ? found : null;
 }
 // What is near enough to be seen as pictures, and how large: twice as large where there is room for that.
 // What is seen stays a little longer than it took to come.
@@ -206,7 +202,13 @@ const askNearby = vaeDemo.live(() => {
   for (const map of maps) {
     if (!map.view || map.journey) continue;
     const kept = album(source(map));
-    const digits = nearby(map).map(([digit]) => digit).filter((digit) => !kept.has(digit) && (digit < TEST || props.originals));
+    const missing = nearby(map).map(([digit]) => digit).filter((digit) => !kept.has(digit) && (digit < TEST || props.originals));
+    const digits = missing.filter((digit) => {
+      const here = props.originals ? null : rebuilt(model(map), digit);
+      if (here) kept.add(digit, here.picture, 0);
+      return !here;
+    });
+    if (digits.length < missing.length) render(map);
     if (digits.length) return { kept, map, payload: { models: [...vaeDemo.models], side: map.side, digits: digits.slice(0, AT_ONCE) } };
   }
   return null;

@@ -176,15 +176,12 @@ function writeCard() {
 // Pointing: mouse, pen, finger ----------------------------------------------------------------------
 // The nearest dot that is on, and how far it is in pixels.
 function hit(map, [px, py], reach) {
-  const { points, dimensions } = map.lens, { view, size } = map, [across, up] = turned(view);
-  const x = (px - size[0] / 2) * view.unit, y = (size[1] / 2 - py) * view.unit, [cx, cy, cz] = view.centre;
-  let best = null, least = (reach * view.unit) ** 2;
-  for (let i = 0, k = 0; k < points.length; i++, k += dimensions) {
-    const dx = points[k] - cx, dy = points[k + 1] - cy, dz = dimensions === 3 ? points[k + 2] - cz : 0;
-    const distance = (across[0] * dx + across[1] * dy + across[2] * dz - x) ** 2 + (up[0] * dx + up[1] * dy + up[2] * dz - y) ** 2;
+  let best = null, least = reach ** 2;
+  sweep(map, (i, x, y) => {
+    const distance = (x - px) ** 2 + (y - py) ** 2;
     if (distance < least && on(i)) { best = i; least = distance; }
-  }
-  return best === null ? null : { index: best, px: Math.sqrt(least) / view.unit };
+  });
+  return best === null ? null : { index: best, px: Math.sqrt(least) };
 }
 
 // What lies above the dots and takes the pointer before them: functions of (map, pixel), true where it does.
@@ -270,7 +267,7 @@ function listen(map) {
   });
   ground.addEventListener("pointercancel", (event) => { if (down.delete(event.pointerId) && busy) { busy = false; tool?.end(map, null); } });
   ground.addEventListener("pointerleave", rest);
-  ground.addEventListener("dblclick", () => { if (map.view) look(map, { ...map.home, ...(spatial(map) ? turn : {}) }); });
+  ground.addEventListener("dblclick", () => { if (map.view) goHome(map); });
   ground.addEventListener("wheel", (event) => {
     if (!map.view || map.journey) return;
     event.preventDefault();

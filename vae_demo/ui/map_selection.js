@@ -10,19 +10,6 @@ const howNow = ({ altKey, shiftKey } = {}) => (altKey ? "less" : shiftKey ? "mor
 const classOn = (label) => !chosen.size || chosen.has(label);
 const seen = (digit) => classOn(labels[digit]);
 
-// Where the dots of a map are on the screen: x, y in pixels and how far towards the viewer, by dot.
-function seenAt({ lens: { points, dimensions }, view, size }) {
-  const [across, up, ahead] = turned(view), [cx, cy, cz] = view.centre, [width, height] = size;
-  const found = new Float32Array((3 * points.length) / dimensions);
-  for (let i = 0, k = 0; k < points.length; i += 3, k += dimensions) {
-    const dx = points[k] - cx, dy = points[k + 1] - cy, dz = dimensions === 3 ? points[k + 2] - cz : 0;
-    found[i] = width / 2 + (across[0] * dx + across[1] * dy + across[2] * dz) / view.unit;
-    found[i + 1] = height / 2 - (up[0] * dx + up[1] * dy + up[2] * dz) / view.unit;
-    found[i + 2] = ahead[0] * dx + ahead[1] * dy + ahead[2] * dz;
-  }
-  return found;
-}
-
 // Even-odd: a line from the point to the right crosses the outline so many times.
 function surrounds(corners, x, y) {
   let odd = false;
@@ -33,21 +20,18 @@ function surrounds(corners, x, y) {
   return odd;
 }
 function caughtBy(map, corners) {
-  const where = seenAt(map), digits = [];
-  const [xs, ys] = [0, 1].map((k) => corners.map((corner) => corner[k]));
+  const digits = [], [xs, ys] = [0, 1].map((k) => corners.map((corner) => corner[k]));
   const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
-  for (let digit = 0, k = 0; k < where.length; digit++, k += 3) {
-    const x = where[k], y = where[k + 1];
+  sweep(map, (digit, x, y) => {
     if (x >= left && x <= right && y >= top && y <= bottom && seen(digit) && surrounds(corners, x, y)) digits.push(digit);
-  }
+  });
   return digits;
 }
 // What both maps show now, as far as it is on.
 function inView() {
   const [left, right] = maps.map((map) => {
-    const where = seenAt(map), digits = new Set();
-    for (let digit = 0; 3 * digit < where.length; digit++)
-      if (seen(digit) && within(map, [where[3 * digit], where[3 * digit + 1]])) digits.add(digit);
+    const digits = new Set();
+    sweep(map, (digit, x, y) => { if (seen(digit) && within(map, [x, y])) digits.add(digit); });
     return digits;
   });
   return [...left].filter((digit) => right.has(digit));
@@ -272,7 +256,9 @@ function layMore() {
     tile.title = tileName(digit);
     tile.style.setProperty("--tone", "var(--class-" + labels[digit] + ")");
     tile.lastChild.textContent = labels[digit];
-    if (picturable(digit)) unpainted.set(digit, tile.firstChild);
+    const here = props.originals ? null : rebuilt(vaeDemo.models[SIDES.indexOf(pictured)], digit);
+    if (here) vaeDemo.paint(tile.firstChild, here.picture);
+    else if (picturable(digit)) unpainted.set(digit, tile.firstChild);
     shelf.querySelector(".tiles").append(tile);
   }
   askPictures();
