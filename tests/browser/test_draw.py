@@ -48,6 +48,23 @@ def test_an_example_draws_itself_when_the_page_opens(open_page: Open) -> None:
     assert not any(is_blank(pixels(page, name)) for name in PICTURES)
 
 
+def test_a_chosen_example_is_not_replaced_by_the_first_one(open_page: Open) -> None:
+    page = open_page()
+    page.add_init_script(  # a slow machine, on which the first example would be a one
+        """window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 1000);
+        window.cancelAnimationFrame = clearTimeout;
+        Math.random = () => 0.15;"""
+    )
+    page.reload()
+    page.wait_for_selector("[data-testid=example-8]", state="attached")
+    page.evaluate("document.querySelector('[data-testid=example-8]').click()")
+    page.wait_for_function("() => window.vaeDemo.drawing?.strokes?.[0]?.length > 50")
+    eight = np.array(DIGITS[8][0])
+    drawn = np.array(page.evaluate("window.vaeDemo.drawing.strokes[0]"))
+    assert len(drawn) <= len(eight)
+    np.testing.assert_allclose(drawn / drawn[0], (eight / eight[0])[: len(drawn)], atol=0.02)
+
+
 def test_both_pictures_change_before_the_pen_is_lifted(open_page: Open) -> None:
     page = open_page()
     box = start_clear(page)

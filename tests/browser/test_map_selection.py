@@ -7,6 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -190,7 +191,8 @@ def saved_from_drawer(page: Any, kind: str, folder: Path) -> Path:
     return saved(page, kind, folder)
 
 
-def test_a_finger_draws_a_lasso_too(open_page: Open) -> None:
+@pytest.mark.parametrize("pause_ms", [0, 20])  # a quick stroke is a fling to the browser
+def test_a_finger_draws_a_lasso_too(open_page: Open, pause_ms: int) -> None:
     page = open_map(open_page, has_touch=True, viewport={"width": 390, "height": 844})
     page.get_by_test_id("lasso").tap()
     assert page.get_by_test_id("lasso").get_attribute("aria-pressed") == "true"
@@ -202,7 +204,7 @@ def test_a_finger_draws_a_lasso_too(open_page: Open) -> None:
             "Input.dispatchTouchEvent",
             {"type": "touchMove" if i else "touchStart", "touchPoints": [{"x": x, "y": y}]},
         )
-        page.wait_for_timeout(20)  # any faster, and the browser takes it for a fling
+        page.wait_for_timeout(pause_ms)
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     assert 0 < wait_for_count(page) < 10_000
     assert page.evaluate("scrollY") == scrolled

@@ -730,4 +730,4 @@ about();
 askSpaces();
 refresh();
 // The first picture moves by itself, until the visitor takes the pen.
-if (vaeDemo.tab === "draw") setTimeout(() => { if (empty() && pages.length === 1 && !stroke) drawExample(props.examples[Math.floor(Math.random() * 10)], { auto: true }); }, 600);
+if (vaeDemo.tab === "draw") setTimeout(() => { if (demo === null && empty() && pages.length === 1 && !stroke) drawExample(props.examples[Math.floor(Math.random() * 10)], { auto: true }); }, 600);

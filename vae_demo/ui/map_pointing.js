@@ -266,6 +266,11 @@ function listen(map) {
     keepOrLeave(hit(map, where(event), reachOf(event)));
   });
   ground.addEventListener("pointercancel", (event) => { if (down.delete(event.pointerId) && busy) { busy = false; tool?.end(map, null); } });
+  // Where no finger scrolls the page, the browser need not make gestures of its touches: after a
+  // quick stroke it would take the next tap, anywhere on the page, for a stop of its own scrolling.
+  ground.addEventListener("touchstart", (event) => {
+    if (getComputedStyle(ground).touchAction === "none" && !event.target.closest("button")) event.preventDefault();
+  }, { passive: false });
   ground.addEventListener("pointerleave", rest);
   ground.addEventListener("dblclick", () => { if (map.view) goHome(map); });
   ground.addEventListener("wheel", (event) => {
