@@ -288,11 +288,11 @@ def test_zoom_moves_the_dots_and_the_button_brings_them_back(open_page: Open) ->
     before = look(page)
     page.mouse.move(x + 6, y + 3)
     page.mouse.wheel(0, -300)
-    page.wait_for_function("() => document.querySelector('.map .ground').matches('.near')")
+    page.wait_for_function("() => document.querySelector('.map .ground').matches('.held')")
     page.wait_for_timeout(200)
     assert (look(page) != before).mean() > 0.02
     page.get_by_test_id("reset-view").click()
-    page.wait_for_function("() => !document.querySelector('.map .ground').matches('.near')")
+    page.wait_for_function("() => !document.querySelector('.map .ground').matches('.held')")
 
 
 def test_a_class_can_be_singled_out(open_page: Open) -> None:
@@ -351,6 +351,31 @@ def test_without_webgl_the_map_is_drawn_all_the_same(open_page: Open) -> None:
     page.goto(page.url.split("?")[0] + "?tab=map&lang=en")
     wait_for_dots(page)
     assert colours(page) > 500
+
+
+def test_a_finger_turns_three_dimensions_and_scrolls_no_page(open_page: Open) -> None:
+    page = open_map(
+        open_page,
+        "/?tab=map&lang=en&lens=umap3",
+        viewport={"width": 390, "height": 700},
+        has_touch=True,
+        is_mobile=True,
+    )
+    before, scrolled = look(page, "map-right"), page.evaluate("scrollY")
+    box = page.get_by_test_id("map-left").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + 0.8 * box["height"]
+    session = page.context.new_cdp_session(page)
+    for i in range(8):
+        touch = {"x": x, "y": y - 15 * i}
+        session.send(
+            "Input.dispatchTouchEvent",
+            {"type": "touchMove" if i else "touchStart", "touchPoints": [touch]},
+        )
+        page.wait_for_timeout(20)
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_timeout(300)
+    assert page.evaluate("scrollY") == scrolled
+    assert (look(page, "map-right") != before).mean() > 0.02
 
 
 def test_on_a_phone_a_tap_keeps_a_digit(open_page: Open) -> None:

@@ -115,6 +115,9 @@ function home(map) {
 
 const goHome = (map) => look(map, { ...map.home, ...(spatial(map) ? turn : {}) });
 
+// The whole of a flat map in view: a finger points, or scrolls the page. Else it moves the map.
+const takeFingers = (map) => map.ground.classList.toggle("held", spatial(map) || !atHome(map));
+
 function look(map, { centre, unit, yaw = 0, pitch = 0 }) {
   const { low, high } = map.lens;
   const between = (least, value, most) => Math.min(most, Math.max(least, value));
@@ -124,7 +127,7 @@ function look(map, { centre, unit, yaw = 0, pitch = 0 }) {
     yaw, pitch,
   };
   map.journey = null;
-  map.ground.classList.toggle("near", !atHome(map));
+  takeFingers(map);
   changed("view");
   render(map);
 }
@@ -190,7 +193,7 @@ function travel(map) {
     yaw: mix(from.yaw, to.yaw), pitch: mix(from.pitch, to.pitch),
   };
   if (share === 1) { map.journey = null; changed("view"); }
-  map.ground.classList.toggle("near", !atHome(map));
+  takeFingers(map);
 }
 
 // Marks lie above the dots as elements, so that moving them redraws nothing else.
