@@ -51,6 +51,20 @@
   }
   // What the pointer is at: the marks tell.
   const pointedAt = () => (!node("map-ring-left").hidden ? "digit" : !node("map-spot-left").hidden ? "place" : null);
+  // ms from a move of the pointer until both pictures are painted on their canvases.
+  let heard = () => {};
+  const { putImageData } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.putImageData = function (...all) {
+    putImageData.apply(this, all);
+    if (this.canvas.dataset.testid?.startsWith("map-rebuilt-")) heard();
+  };
+  const hover = (place) => new Promise((resolve) => {
+    let missing = 2;
+    const began = performance.now();
+    heard = () => { if (--missing === 0) resolve(performance.now() - began); };
+    setTimeout(() => resolve(null), 2000);
+    benchmark.send("move", place);
+  });
   // ms between frames, each with one more move of a drag, or one more notch of the wheel.
   async function frames(kind, count) {
     const ground = node("map-left"), box = ground.getBoundingClientRect(), times = [];
@@ -83,5 +97,5 @@
     }
     return [first, last];
   }
-  window.measure = { open, everything, kilobytes, places, pointedAt, frames, change };
+  window.measure = { open, everything, kilobytes, places, pointedAt, hover, frames, change };
 })();

@@ -51,7 +51,10 @@ const askPointed = vaeDemo.live(() => {
     answers.set(it.digit, answer);
     if (answers.size > 300) answers.delete(answers.keys().next().value);
     if (pointed?.digit === it.digit) card(answer);
-  } else if (pointed?.specs) card({ original: pointed.original, left: answer.left?.picture, right: answer.right?.picture, reading: answer });
+  } else if (pointed?.specs) {
+    card({ original: pointed.original, left: answer.left?.picture, right: answer.right?.picture, reading: answer });
+    moveMarks();
+  }
 });
 
 let onCard = null; // what the pictures show: {digit} or {place}
@@ -96,16 +99,19 @@ function membership(distances) {
   return weights.map((weight) => weight / total);
 }
 // The test digits nearest to a place of the map, as both models know them, and their weights.
-function blend(map, place) {
-  const count = Math.min(TEST, ...maps.map(({ lens: { points, dimensions } }) => points.length / dimensions));
+function blend(map, [x, y, z = 0]) {
+  const { points, dimensions } = map.lens, solid = dimensions === 3;
+  const count = Math.min(TEST, ...maps.map(({ lens }) => lens.points.length / lens.dimensions));
   const best = []; // [distance², digit], nearest first
-  for (let i = 0; i < count; i++) {
-    const p = at(map, i), d = (p[0] - place[0]) ** 2 + (p[1] - place[1]) ** 2 + (p[2] - (place[2] ?? 0)) ** 2;
-    if (best.length === NEIGHBOURS && d >= best[NEIGHBOURS - 1][0]) continue;
-    let k = best.length;
-    while (k && best[k - 1][0] > d) k--;
-    best.splice(k, 0, [d, i]);
+  let limit = Infinity;
+  for (let i = 0, k = 0; i < count; i++, k += dimensions) {
+    const dx = points[k] - x, dy = points[k + 1] - y, dz = solid ? points[k + 2] - z : 0, d = dx * dx + dy * dy + dz * dz;
+    if (d >= limit) continue;
+    let rank = best.length;
+    while (rank && best[rank - 1][0] > d) rank--;
+    best.splice(rank, 0, [d, i]);
     best.length = Math.min(best.length, NEIGHBOURS);
+    if (best.length === NEIGHBOURS) limit = best[NEIGHBOURS - 1][0];
   }
   return { digits: best.map(([, i]) => i), weights: membership(best.map(([d]) => Math.sqrt(d))) };
 }
@@ -120,15 +126,24 @@ function exactly(map, place) {
   return map.lens.name === "pca" ? { pca: place } : null;
 }
 function showPlace(map, place) {
-  const exact = exactly(map, place), near = blend(map, place), twin = other(map);
+  const exact = exactly(map, place), twin = other(map);
   const shared = map.lens.plane && twin.lens.plane && vaeDemo.latentSize(model(map)) === vaeDemo.latentSize(model(twin));
+  const near = shared ? null : blend(map, place);
   pointed = {
     map, place, exact: Boolean(exact),
     specs: { [map.side]: exact ?? near, [twin.side]: shared ? exact : near },
     places: { [map.side]: place, [twin.side]: shared ? place : blended(twin, near) },
   };
-  maps.forEach(placeMarks);
+  marking ??= setTimeout(moveMarks, LAG);
   askPointed();
+}
+// Marks move with the pictures, in one frame instead of two; before them, if those take long.
+const LAG = 30; // ms
+let marking = null;
+function moveMarks() {
+  clearTimeout(marking);
+  marking = null;
+  maps.forEach(placeMarks);
 }
 
 function pin(index) {
