@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from starlette.applications import Starlette
-from starlette.testclient import TestClient
 from torch import Tensor
 
-from tests.ui.test_map_points import read
 from vae_demo import data, latent_map
 from vae_demo.projections import Projections
 from vae_demo.ui.app import texts
@@ -29,7 +26,6 @@ from vae_demo.ui.map import (
     NEAREST,
     SCRIPTS,
     map_tab,
-    places_route,
 )
 from vae_demo.ui.map_places import principal
 from vae_demo.zoo import CHUNK, TRAINING, Zoo, training_pictures
@@ -66,20 +62,6 @@ def with_mnist(fake_zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> Zoo:
     return replace(fake_zoo, originals=pictures, root=Path("mnist"))
 
 
-@pytest.fixture(scope="module")
-def place(fake_zoo: Zoo) -> Iterator[Ask]:
-    """What is asked and answered while the pointer moves: see `places_route`."""
-    with TestClient(Starlette(routes=[places_route(fake_zoo)])) as client:
-
-        def ask(payload: Any) -> dict[str, Any]:
-            response = client.post("/places", content=json.dumps(payload))
-            assert response.status_code == 200
-            arrays, facts = read(response.content)
-            return {**arrays, **facts}
-
-        yield ask
-
-
 def array(text: str, kind: str = "u1") -> NDArray[Any]:
     return np.frombuffer(base64.b64decode(text), kind)
 
@@ -93,10 +75,9 @@ def decoded(zoo: Zoo, name: str, z: Tensor) -> Tensor:
     return zoo.model(name).coder.decode(z).sigmoid()[:, 0]
 
 
-def assert_shows(shown: str | NDArray[np.uint8], x: Tensor) -> None:
+def assert_shows(text: str, x: Tensor) -> None:
     """Bytes of pictures x (B, 28, 28) in [0, 1]."""
-    pictures = pictures_of(shown) if isinstance(shown, str) else shown.reshape(-1, 28, 28)
-    np.testing.assert_allclose(pictures, 255 * x, atol=0.51)
+    np.testing.assert_allclose(pictures_of(text), 255 * x, atol=0.51)
 
 
 def assert_reads(zoo: Zoo, reading: dict[str, Any], x: Tensor) -> None:
@@ -170,55 +151,62 @@ def test_without_mnist_there_are_no_training_digits(functions: dict[str, Ask]) -
 # Places -------------------------------------------------------------------------------------------
 
 
-def test_any_place_is_decoded(fake_zoo: Zoo, place: Ask) -> None:
+def test_any_place_is_decoded(fake_zoo: Zoo, functions: dict[str, Ask]) -> None:
     codes = fake_zoo.digits.codes
     code = [0.1 * i for i in range(16)]
-    placed = place({"left": {"code": code}, "right": {"pca": [1.5, -2]}})
+    placed = functions["place"]({"left": {"code": code}, "right": {"pca": [1.5, -2]}})
     expected = {
         "left": torch.tensor([code]),
         "right": latent_map.pca(codes["vae"], 2).codes(np.array([[1.5, -2]], np.float32)),
     }
     for side, name in SIDES.items():
         x = decoded(fake_zoo, name, expected[side])
-        assert_shows(placed[side], x)
-        assert_reads(fake_zoo, placed["reading"][side], x[0])
+        assert_shows(placed[side]["picture"], x)
+        assert_reads(fake_zoo, placed[side], x[0])
+    json.dumps(placed, allow_nan=False)
 
 
-def test_a_mixture_of_digits_is_the_mean_of_their_codes(fake_zoo: Zoo, place: Ask) -> None:
+def test_a_mixture_of_digits_is_the_mean_of_their_codes(
+    fake_zoo: Zoo, functions: dict[str, Ask]
+) -> None:
     spec = {"digits": [3, 11, 3], "weights": [1, 6, 1]}
-    placed = place({"left": spec, "right": spec})
+    placed = functions["place"]({"left": spec, "right": spec})
     for side, name in SIDES.items():
         mean = fake_zoo.digits.codes[name].mean
-        assert_shows(placed[side], decoded(fake_zoo, name, (mean[3:4] + 3 * mean[11:12]) / 4))
-    tiny = place({"left": {**spec, "weights": [1e-300, 6e-300, 1e-300]}})
-    np.testing.assert_array_equal(tiny["left"], placed["left"])
+        assert_shows(
+            placed[side]["picture"], decoded(fake_zoo, name, (mean[3:4] + 3 * mean[11:12]) / 4)
+        )
+    tiny = functions["place"]({"left": {**spec, "weights": [1e-300, 6e-300, 1e-300]}})
+    assert tiny["left"] == placed["left"]
 
 
-def test_the_first_axes_of_three_are_those_of_two(place: Ask) -> None:
-    flat, solid = (place({"left": {"pca": at}}) for at in ([2, 1], [2, 1, 0]))
-    assert abs(flat["left"].astype(int) - solid["left"]).max() <= 1
+def test_the_first_axes_of_three_are_those_of_two(functions: dict[str, Ask]) -> None:
+    flat, solid = (functions["place"]({"left": {"pca": at}}) for at in ([2, 1], [2, 1, 0]))
+    difference = pictures_of(flat["left"]["picture"]).astype(int) - pictures_of(
+        solid["left"]["picture"]
+    )
+    assert abs(difference).max() <= 1
 
 
-@pytest.mark.parametrize("spec", [{"code": [1, -2]}, {"pca": [1, -2]}, {"pca": [1, -2, 7]}])
+@pytest.mark.parametrize("place", [{"code": [1, -2]}, {"pca": [1, -2]}, {"pca": [1, -2, 7]}])
 def test_the_plane_of_a_model_of_two_numbers_is_its_codes(
-    fake_zoo: Zoo, place: Ask, spec: Any
+    fake_zoo: Zoo, functions: dict[str, Ask], place: Any
 ) -> None:
-    placed = place({"models": ["ae_2d", "vae"], "left": spec})
-    assert_shows(placed["left"], decoded(fake_zoo, "ae_2d", torch.tensor([[1.0, -2]])))
+    placed = functions["place"]({"models": ["ae_2d", "vae"], "left": place})
+    assert_shows(placed["left"]["picture"], decoded(fake_zoo, "ae_2d", torch.tensor([[1.0, -2]])))
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_a_side_may_be_empty(place: Ask, side: str) -> None:
+def test_a_side_may_be_empty(functions: dict[str, Ask], side: str) -> None:
     other = next(name for name in SIDES if name != side)
-    placed = place({side: {"pca": [0, 0]}})
-    assert placed[side].shape == (784,)
-    assert placed["reading"].keys() == {side}
-    assert other not in placed
-    assert place({side: None}) == {"reading": {}}
+    placed = functions["place"]({side: {"pca": [0, 0]}})
+    assert placed[side].keys() == {"picture", "class", "confidence"}
+    assert placed[other] is None
+    assert functions["place"]({side: None}) == {"left": None, "right": None}
 
 
 @pytest.mark.parametrize(
-    "spec",
+    "place",
     [{}, [], 7, "code", False, {"code": None}, {"code": []}, {"code": [0] * 15}, {"code": [0] * 17}]
     + [{"code": [value] + [0] * 15} for value in [*NO_NUMBERS, 1e5]]
     + [{"pca": value} for value in (None, [], [1], [1, 2, 3, 4], {}, "12")]
@@ -230,16 +218,8 @@ def test_a_side_may_be_empty(place: Ask, side: str) -> None:
     + [{"digits": [0, 1], "weights": [0, 0]}]
     + [{"digits": [0] * (MAX_DIGITS + 1), "weights": [1] * (MAX_DIGITS + 1)}],
 )
-def test_what_is_no_place_is_refused(place: Ask, spec: Any) -> None:
-    assert place({"left": {"pca": [0, 0]}, "right": spec}) == REFUSED
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b"\xff", b"3", b"null", b"[{}]"])
-def test_what_is_no_request_for_places_is_refused(fake_zoo: Zoo, body: bytes) -> None:
-    with TestClient(Starlette(routes=[places_route(fake_zoo)])) as client:
-        answer = client.post("/places", content=body)
-        assert client.get("/places").status_code == 405
-    assert (answer.status_code, read(answer.content)[1]["error"]) == (200, REFUSED["error"])
+def test_what_is_no_place_is_refused(functions: dict[str, Ask], place: Any) -> None:
+    assert functions["place"]({"left": {"pca": [0, 0]}, "right": place}) == REFUSED
 
 
 # Several pictures ---------------------------------------------------------------------------------
@@ -380,14 +360,15 @@ def test_a_drawing_lies_where_latent_map_places_it(
 
 
 def test_a_point_has_a_place_along_the_principal_axes(
-    fake_zoo: Zoo, functions: dict[str, Ask], place: Ask
+    fake_zoo: Zoo, functions: dict[str, Ask]
 ) -> None:
     placed = functions["locate"]({"models": ["vae", "ae_2d"], "point": STROKES})
     z = torch.tensor([placed["left"]["code"]])
     plane = latent_map.pca(fake_zoo.digits.codes["vae"], 3)
     np.testing.assert_allclose(placed["left"]["pca"], plane.places(z)[0], rtol=1e-4, atol=1e-4)
     assert placed["right"]["pca"] == [*placed["right"]["code"], 0]
-    assert "left" in place({"left": {"pca": placed["left"]["pca"]}})
+    again = functions["place"]({"left": {"pca": placed["left"]["pca"]}})
+    assert again["left"] is not None
 
 
 def test_only_pictures_have_a_posterior(fake_zoo: Zoo, functions: dict[str, Ask]) -> None:
@@ -496,7 +477,7 @@ def test_what_is_no_drawing_is_refused(functions: dict[str, Ask], payload: Any) 
     assert functions["locate"]({"point": payload})["error"].startswith("error.")
 
 
-FUNCTIONS = {"digit", "pictures", "sheet", "confidence", "locate"}
+FUNCTIONS = {"digit", "place", "pictures", "sheet", "confidence", "locate"}
 FUNCTIONS |= {"project", "progress", "cancel", "own"}
 
 

@@ -16,7 +16,7 @@ from vae_demo.ui.draw import draw_tab
 from vae_demo.ui.exhibit import HERE, exhibit
 from vae_demo.ui.interpolate import interpolate_tab
 from vae_demo.ui.limits import EXCEPTION_HANDLERS, BodyLimit, KnownRoutes
-from vae_demo.ui.map import map_tab, places_route
+from vae_demo.ui.map import map_tab
 from vae_demo.ui.map_points import points_route
 from vae_demo.ui.sample import sample_tab
 from vae_demo.zoo import Zoo
@@ -87,7 +87,7 @@ def launch_options(zoo: Zoo) -> dict[str, Any]:
         "css_paths": [HERE / f"{name}.css" for name in STYLES],
         "head": f"<script>window.vaeDemoConfig = {shared};\n{script}</script>",
         "app_kwargs": {
-            "routes": [points_route(zoo), places_route(zoo)],
+            "routes": [points_route(zoo)],
             "lifespan": lifespan,
             "middleware": [
                 Middleware(KnownRoutes),

@@ -1,11 +1,10 @@
 """Map: the encoded test digits as two models see them, and the visitor's own digits among them.
 
-The dots come by `map_points`; what they stand for by the server functions here; what lies between
-them by a route of its own, `POST places`, since it follows the pointer.
+The dots come by `map_points`; what they stand for, and any other point of the code spaces, by the
+server functions here.
 """
 
 import base64
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +15,9 @@ import gradio as gr
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 from torch import Tensor
 
 from vae_demo import latent_map
-from vae_demo.images import to_uint8
 from vae_demo.latent_map import Points
 from vae_demo.projections import Projections
 from vae_demo.ui.draw import encoding
@@ -31,7 +25,6 @@ from vae_demo.ui.exhibit import (
     SIDES,
     Payload,
     RequestError,
-    answer,
     exhibit,
     number,
     packed,
@@ -40,7 +33,6 @@ from vae_demo.ui.exhibit import (
     whole,
 )
 from vae_demo.ui.map_places import Neighbourhood, codes_at, neighbourhood, neighbours, on_axes
-from vae_demo.ui.map_points import pack
 from vae_demo.ui.map_projections import described, start, token
 from vae_demo.ui.own_pictures import Read, read_pictures
 from vae_demo.ui.points import MAX_CODE, Pair, Point, digit_code, point
@@ -71,7 +63,7 @@ SCRIPTS = (
 
 
 def map_tab(zoo: Zoo, projections: Projections) -> gr.HTML:
-    """Both maps. `digit` answers the pointer, as `places_route` does; the others when it rests."""
+    """Both maps. `digit` and `place` answer the pointer; the others answer when it rests."""
     places = threading.BoundedSemaphore(LONG)
 
     @contextmanager
@@ -90,6 +82,9 @@ def map_tab(zoo: Zoo, projections: Projections) -> gr.HTML:
     def digit(payload: Payload) -> Payload:
         index = digit_number(payload, "digit", zoo)
         return decode_digit(zoo, pair(payload, zoo), index, payload.get("picture") is True)
+
+    def place(payload: Payload) -> Payload:
+        return decode_places(zoo, pair(payload, zoo), payload)
 
     def pictures(payload: Payload) -> Payload:
         return several_digits(zoo, side(payload, zoo), payload)
@@ -124,7 +119,7 @@ def map_tab(zoo: Zoo, projections: Projections) -> gr.HTML:
         with long_work():
             return place_own(zoo, models, read_pictures(payload), around)
 
-    functions = [digit, pictures, sheet, confidence, locate, project, progress, cancel, own]
+    functions = [digit, place, pictures, sheet, confidence, locate, project, progress, cancel, own]
     return exhibit("map", functions, SCRIPTS, originals=zoo.originals is not None)
 
 
@@ -250,55 +245,20 @@ def decode_digit(zoo: Zoo, models: Pair, index: int, picture: bool = False) -> P
 
 
 def decode_places(zoo: Zoo, models: Pair, specs: Payload) -> Payload:
-    """What both models make of a place each, `{"left": spec, "right": spec}` (see `placed_code`).
-
-    Returns:
-        of each side that is asked for, its picture, 784 bytes; reading, of each such side what the
-        judge reads there.
-    """
+    """What both models make of a place each, `{"left": spec, "right": spec}` (see `placed_code`),
+    and what the judge reads there; None for a side without."""
+    answer: Payload = dict.fromkeys(SIDES)
     asked = {
         side: model
         for side, model in zip(SIDES, models, strict=True)
         if specs.get(side) is not None
     }
-    if not asked:
-        return {"reading": {}}
-    codes = {side: placed_code(model, specs[side]) for side, model in asked.items()}
-    x = torch.cat([zoo.decode(asked[side], z) for side, z in codes.items()])
-    pictures = to_uint8(x).reshape(len(x), -1)
-    return {
-        **dict(zip(asked, pictures, strict=True)),
-        "reading": dict(zip(asked, read(zoo, x), strict=True)),
-    }
-
-
-def places_route(zoo: Zoo) -> Route:
-    """`POST places`: asks `decode_places`, the models beside the specs, and answers with a file
-    (see `pack`): `{"error": code}` in its header, or the readings there and pictures behind it.
-
-    As a server function it would take a millisecond or two longer, of the fifteen that a picture
-    under the pointer takes.
-    """
-
-    def place(payload: Payload) -> Payload:
-        return decode_places(zoo, pair(payload, zoo), payload)
-
-    guarded = answer(place)
-
-    def packed_answer(body: bytes) -> bytes:
-        try:
-            payload = json.loads(body)
-        except (ValueError, RecursionError):
-            payload = None  # no request: refused as others are
-        found = guarded(payload)
-        pictures = {side: found.pop(side) for side in SIDES if side in found}
-        return pack(pictures, **found)
-
-    async def places(request: Request) -> Response:
-        content = await run_in_threadpool(packed_answer, await request.body())
-        return Response(content, media_type="application/octet-stream")
-
-    return Route("/places", places, methods=["POST"])
+    if asked:
+        codes = {side: placed_code(model, specs[side]) for side, model in asked.items()}
+        x = torch.cat([zoo.decode(asked[side], z) for side, z in codes.items()])
+        for side, one, reading in zip(asked, x, read(zoo, x), strict=True):
+            answer[side] = {"picture": packed(one), **reading}
+    return answer
 
 
 # When it rests ------------------------------------------------------------------------------------

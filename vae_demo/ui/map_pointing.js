@@ -39,13 +39,12 @@ function fromShelf(index) {
 // The digit, or the place, that is pointed at -----------------------------------------------------------
 const answers = new Map(); // the latest ones, so that coming back costs nothing
 
-const askPlaces = async (it) => unpacked(await fetch(new URL("places", page), { method: "POST", body: JSON.stringify(it) }));
 const askPointed = vaeDemo.live(() => {
   if (!pointed) return null;
   const models = [...vaeDemo.models];
   if (pointed.digit !== undefined && !pointed.specs) return { models, digit: pointed.digit };
   return { models, ...pointed.specs };
-}, (it) => (it.digit === undefined ? askPlaces(it) : server.digit(it)), (answer, it) => {
+}, (it) => (it.digit === undefined ? server.place(it) : server.digit(it)), (answer, it) => {
   vaeDemo.complain(element, answer.error);
   if (answer.error || it.models.join() !== vaeDemo.models.join()) return;
   if (it.digit !== undefined) {
@@ -53,7 +52,7 @@ const askPointed = vaeDemo.live(() => {
     if (answers.size > 300) answers.delete(answers.keys().next().value);
     if (pointed?.digit === it.digit) card(answer);
   } else if (pointed?.specs) {
-    card({ original: pointed.original, ...answer });
+    card({ original: pointed.original, left: answer.left?.picture, right: answer.right?.picture, reading: answer });
     moveMarks();
   }
 });
