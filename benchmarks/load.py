@@ -1,8 +1,9 @@
 """python -m benchmarks.load: many people drawing at once, each one stroke step a second.
 
 Measures from sending a step to holding the whole answer, with one step of a person in flight at a
-time, as on the page. Server and people share the processor, so a quiet machine matters. Asks
-servers on this machine only; starts one if given none.
+time, as on the page, which asks by `vae_demo.ui.live`; `--way gradio` asks by Gradio's own way.
+Server and people share the processor, so a quiet machine matters. Asks servers on this machine
+only; starts one if given none.
 """
 
 import argparse
@@ -35,11 +36,14 @@ def main() -> None:
     parser.add_argument("--url", type=loopback, help="server to ask (default: starts app.py)")
     parser.add_argument("--people", type=within(PEOPLE_MAX), default=100)
     parser.add_argument("--seconds", type=within(SECONDS_MAX), default=10)
+    parser.add_argument("--way", choices=("live", "gradio"), default="live")
     parser.add_argument("--checkpoints", help="handed on to app.py")
     arguments = parser.parse_args()
     with contextlib.nullcontext(arguments.url) if arguments.url else started(arguments) as url:
         began = time.monotonic()
-        times_ms, failures = asyncio.run(crowd(url, arguments.people, arguments.seconds))
+        times_ms, failures = asyncio.run(
+            crowd(url, arguments.way, arguments.people, arguments.seconds)
+        )
         took_s = time.monotonic() - began
     print(f"{arguments.people} people, {arguments.seconds} s, {os.cpu_count()} processors")
     if times_ms:
@@ -96,7 +100,7 @@ def started(arguments: argparse.Namespace) -> Iterator[str]:
         app.wait(10)
 
 
-async def crowd(url: str, people: int, seconds: int) -> tuple[list[float], list[str]]:
+async def crowd(url: str, way: str, people: int, seconds: int) -> tuple[list[float], list[str]]:
     """Milliseconds of each answer, and what went wrong."""
     times_ms: list[float] = []
     failures: list[str] = []
@@ -104,21 +108,23 @@ async def crowd(url: str, people: int, seconds: int) -> tuple[list[float], list[
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30) as client:
         config = (await client.get("/config")).json()
         draw = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "draw")
+        component = draw if way == "gradio" else None
         await asyncio.gather(
-            *(person(client, draw, i, seconds, times_ms, failures) for i in range(people))
+            *(person(client, component, i, seconds, times_ms, failures) for i in range(people))
         )
     return times_ms, failures
 
 
 async def person(
     client: httpx.AsyncClient,
-    draw: int,
+    component: int | None,
     number: int,
     seconds: int,
     times_ms: list[float],
     failures: list[str],
 ) -> None:
-    """Draws a circle, a bit more of it each second, from a moment of their own on."""
+    """Draws a circle, a bit more of it each second, from a moment of their own on; by Gradio's way
+    to a component, if one is given."""
     chance = random.Random(number)
     due = time.monotonic() + chance.random()
     for step in range(seconds):
@@ -127,16 +133,19 @@ async def person(
         angles = [2 * math.pi * i / 100 for i in range(10 * (step % 10 + 1))]
         points = ((150 + 90 * math.sin(a), 150 - 90 * math.cos(a)) for a in angles)
         stroke = [round(c, 1) for point in points for c in point]
-        request = {
-            "data": {"strokes": [stroke]},
-            "component_id": draw,
-            "fn_name": "reconstruct",
-            "session_hash": f"load-{number}",
-        }
+        path, request = "/live/draw/reconstruct", {"strokes": [stroke]}
+        if component is not None:
+            path = "/gradio_api/component_server/"
+            request = {
+                "data": request,
+                "component_id": component,
+                "fn_name": "reconstruct",
+                "session_hash": f"load-{number}",
+            }
         began = time.monotonic()
         try:
             answer = await client.post(
-                "/gradio_api/component_server/",
+                path,
                 content=json.dumps(request),
                 headers={"content-type": "application/json"},
             )

@@ -167,7 +167,7 @@ def test_a_silent_server_loses_no_drawing(open_page: Open) -> None:
     page.route(
         "**/component_server/**", lambda route: route.fulfill(json={"error": "error.server"})
     )
-    page.route("**/component_server", lambda route: route.fulfill(json={"error": "error.server"}))
+    page.route("**/live/**", lambda route: route.fulfill(json={"error": "error.server"}))
     draw(page, 8)
     page.get_by_text("The server stumbled").wait_for()
     assert not is_blank(pixels(page, "draw-canvas"))
@@ -279,7 +279,10 @@ def answers_of(page: Any, function: str) -> list[Any]:
     found: list[Any] = []
 
     def note(response: Any) -> None:
-        if "component_server" in response.url and function in (response.request.post_data or ""):
+        asked = response.url
+        if "component_server" in asked:
+            asked += response.request.post_data or ""
+        if function in asked:
             found.append(response.json())
 
     page.on("response", note)

@@ -16,6 +16,7 @@ from vae_demo.ui.draw import draw_tab
 from vae_demo.ui.exhibit import HERE, exhibit
 from vae_demo.ui.interpolate import interpolate_tab
 from vae_demo.ui.limits import EXCEPTION_HANDLERS, BodyLimit, KnownRoutes
+from vae_demo.ui.live import live_functions, live_route
 from vae_demo.ui.map import map_tab
 from vae_demo.ui.map_points import points_route
 from vae_demo.ui.sample import sample_tab
@@ -50,11 +51,10 @@ def build_app(zoo: Zoo) -> gr.Blocks:
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
     with Blocks(title=texts()["en"]["title"], analytics_enabled=False) as app:
         exhibit("header")
-        draw_tab(zoo)
-        sample_tab(zoo)
-        interpolate_tab(zoo)
         app.projections = Projections()
-        map_tab(zoo, app.projections)
+        app.live = live_functions(
+            [draw_tab(zoo), sample_tab(zoo), interpolate_tab(zoo), map_tab(zoo, app.projections)]
+        )
         add_endpoints(zoo)
     return app.queue(max_size=QUEUE_MAX)
 
@@ -87,7 +87,7 @@ def launch_options(zoo: Zoo) -> dict[str, Any]:
         "css_paths": [HERE / f"{name}.css" for name in STYLES],
         "head": f"<script>window.vaeDemoConfig = {shared};\n{script}</script>",
         "app_kwargs": {
-            "routes": [points_route(zoo)],
+            "routes": [points_route(zoo), live_route()],
             "lifespan": lifespan,
             "middleware": [
                 Middleware(KnownRoutes),

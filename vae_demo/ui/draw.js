@@ -148,7 +148,7 @@ function show(answer, asked) {
   lookInside();
 }
 
-const ask = vaeDemo.live(request, (it) => server.reconstruct(it), show);
+const ask = vaeDemo.live(request, (it) => vaeDemo.ask("draw/reconstruct", it), show);
 
 function refresh() {
   redraw();

@@ -265,7 +265,7 @@ function showPlace(pictures, index) {
 }
 const exact = vaeDemo.live(
   () => (sheet ? { ...asked, u, v } : null),
-  (it) => server.place(it),
+  (it) => vaeDemo.ask("interpolate/place", it),
   (answer, it) => {
     if (answer.error || !sheet || String(it.models) !== String(sheet.models)) return;
     painted = [it.u, it.v];
@@ -388,7 +388,7 @@ function show(answer, it) {
   write();
   settle();
 }
-const live = vaeDemo.live(request, (it) => (it.mode === "sheet" ? server.sheet(it) : server.interpolate(it)), show);
+const live = vaeDemo.live(request, (it) => vaeDemo.ask("interpolate/" + (it.mode === "sheet" ? "sheet" : "interpolate"), it), show);
 let opened = false, stale = false;
 function ask() {
   write();

@@ -281,9 +281,8 @@ function restyle() {
 
 // Arrangements arrive -------------------------------------------------------------------------------
 const KINDS = { float32: Float32Array, uint8: Uint8Array };
-const page = new URL(location.pathname.replace(/\/?$/, "/"), location.origin);
 async function fetchArrays(path) {
-  const response = await fetch(new URL("points/" + path, page));
+  const response = await fetch(vaeDemo.address("points/" + path));
   if (!response.ok) throw new Error(response.status);
   const buffer = await response.arrayBuffer(), length = new DataView(buffer).getUint32(0, true);
   const { arrays, ...facts } = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));

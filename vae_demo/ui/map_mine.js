@@ -65,7 +65,7 @@ const mineNow = vaeDemo.live(() => {
   // Where the page has all pictures, and no plane shows a posterior, the server has less to do.
   const wanted = { pictures: stocked !== vaeDemo.models.join(), deviation: vaeDemo.models.some(isPlane) };
   return { models: [...vaeDemo.models], point, ...rule(), ...wanted };
-}, (it) => server.locate(it), (answer, it) => {
+}, (it) => vaeDemo.ask("map/locate", it), (answer, it) => {
   if (answer.error || it.models.join() === vaeDemo.models.join()) showMine(answer);
 });
 // In the address once the pen rests: browsers allow a hundred changes in half a minute.

@@ -44,7 +44,7 @@ const askPointed = vaeDemo.live(() => {
   const models = [...vaeDemo.models];
   if (pointed.digit !== undefined && !pointed.specs) return { models, digit: pointed.digit };
   return { models, ...pointed.specs };
-}, (it) => (it.digit === undefined ? server.place(it) : server.digit(it)), (answer, it) => {
+}, (it) => vaeDemo.ask(it.digit === undefined ? "map/place" : "map/digit", it), (answer, it) => {
   vaeDemo.complain(element, answer.error);
   if (answer.error || it.models.join() !== vaeDemo.models.join()) return;
   if (it.digit !== undefined) {
@@ -169,7 +169,7 @@ for (const button of element.querySelectorAll("[data-send]"))
   button.addEventListener("click", async () => {
     const digit = pinned;
     let answer;
-    try { answer = await server.digit({ models: [...vaeDemo.models], digit, picture: true }); } catch { answer = { error: "error.offline" }; }
+    try { answer = await vaeDemo.ask("map/digit", { models: [...vaeDemo.models], digit, picture: true }); } catch { answer = { error: "error.offline" }; }
     vaeDemo.complain(element, answer.error);
     if (!answer.error) vaeDemo.send(button.dataset.send, { digit, picture: answer.picture, label: labels[digit] });
   });

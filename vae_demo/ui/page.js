@@ -391,6 +391,15 @@ window.vaeDemo = (() => {
   const crisp = (pixels, room) =>
     (pixels * Math.max(1, Math.floor((room * devicePixelRatio) / pixels))) / devicePixelRatio;
 
+  // What follows the pointer is asked past Gradio, see live.py; names as "draw/reconstruct".
+  const base = new URL(location.pathname.replace(/\/?$/, "/"), location.origin);
+  const address = (path) => new URL(path, base);
+  async function ask(name, request) {
+    const response = await fetch(address("live/" + name), { method: "POST", body: JSON.stringify(request) });
+    if (!response.ok) throw new Error(response.status);
+    return response.json();
+  }
+
   // The live loop ---------------------------------------------------------------------------------
   // One request under way plus a flag: a slow server is asked less often, never later.
   // `ask()` returns a request or null, `call` sends it, `show(answer, request)` paints the answer.
@@ -425,7 +434,7 @@ window.vaeDemo = (() => {
 
   return {
     config, on, send, text, translate, exhibit, speak, open, whenOpened, inAddress, query, theme,
-    isDark, remembered, bytes, paint, pad, crisp, live, complain, calm, GROUND, INK,
+    isDark, remembered, bytes, paint, pad, crisp, address, ask, live, complain, calm, GROUND, INK,
     models, latentSize, compare, packStrokes, unpackStrokes, packPoint, unpackPoint, classMean, isMean, keep, record, mp4Box,
     drawing: null, // what is on the canvas now, as a request: {strokes} | {picture} | {digit} | null
     get filmFormat() { return filmFormat; },

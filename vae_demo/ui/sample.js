@@ -92,7 +92,7 @@ function unpacked(answer, asked, first, count) {
   });
   return { asked, count, left: part(answer.left), right: part(answer.right) };
 }
-const ask = vaeDemo.live(request, (it) => server.sample(it), show);
+const ask = vaeDemo.live(request, (it) => vaeDemo.ask("sample/sample", it), show);
 
 // Tiles ------------------------------------------------------------------------------------------
 // All pictures of a side are one canvas, quick to repaint; a transparent button lies on each place.
@@ -493,7 +493,7 @@ async function prefetch() {
   const asked = { ...request(), tile: undefined, first: missing, frames: Math.max(1, Math.min(AHEAD, Math.floor(props.chunk / count))) };
   let answer;
   try {
-    answer = await server.sample(asked);
+    answer = await vaeDemo.ask("sample/sample", asked);
   } catch {
     answer = { error: "error.offline" };
   }

@@ -1,0 +1,62 @@
+"""What follows the pointer, asked in a way of its own: `POST live/{exhibit}/{function}`.
+
+Gradio's way to a server function costs about as much processor time as the models do, and works on
+forty calls at once, which push each other's weights out of the cache. Here as many are worked on as
+there are processors, and the others wait their turn: `python -m benchmarks.load` asks both ways.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+
+import anyio
+import gradio as gr
+from anyio import to_thread
+from gradio.routes import ORJSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from vae_demo.ui.exhibit import ServerFunction
+
+# By exhibit; each takes milliseconds. What may take longer would keep the others waiting.
+FUNCTIONS = {
+    "draw": {"reconstruct"},
+    "sample": {"sample"},
+    "interpolate": {"interpolate", "sheet", "place"},
+    "map": {"digit", "place", "locate"},
+}
+
+LiveFunctions = dict[tuple[str, str], ServerFunction]
+
+
+def live_functions(exhibits: Iterable[gr.HTML]) -> LiveFunctions:
+    """Those server functions of exhibits that follow the pointer, by the names of both."""
+    return {
+        (name, function.__name__): function
+        for name, exhibit in ((str(exhibit.elem_id), exhibit) for exhibit in exhibits)
+        for function in exhibit.server_fns
+        if function.__name__ in FUNCTIONS[name]
+    }
+
+
+def live_route() -> Route:
+    """The route to `Blocks.live`, for the app that serves it. JSON in, JSON out, as the functions
+    take and answer it; 404 where there is none."""
+    lane = anyio.CapacityLimiter(os.cpu_count() or 1)
+
+    def answer(function: ServerFunction, body: bytes) -> Response:
+        try:
+            payload = json.loads(body)
+        except (ValueError, RecursionError):
+            payload = None  # no request: refused as others are
+        return ORJSONResponse(function(payload))
+
+    async def live(request: Request) -> Response:
+        names = request.path_params["exhibit"], request.path_params["function"]
+        function = request.app.get_blocks().live.get(names)
+        if function is None:
+            return JSONResponse({"detail": "There is no such function."}, 404)
+        return await to_thread.run_sync(answer, function, await request.body(), limiter=lane)
+
+    return Route("/live/{exhibit}/{function}", live, methods=["POST"])
