@@ -387,6 +387,13 @@ def test_on_a_phone_a_tap_keeps_a_digit(open_page: Open) -> None:
     )
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width == 390
+    grounds = [page.get_by_test_id(f"map-{side}").bounding_box() for side in ("left", "right")]
+    assert grounds[0]["y"] == grounds[1]["y"]  # beside each other, and what they show below them
+    assert page.get_by_test_id("map-to-draw").bounding_box()["y"] < 844
+    page.get_by_test_id("layers").tap()
+    menu = page.locator(".map .layers .sheet").bounding_box()
+    assert 0 <= menu["x"] < menu["x"] + menu["width"] <= 390
+    page.get_by_test_id("layers").tap()
     x, y = place(page, "map-ring-left")
     page.touchscreen.tap(x, y)
     page.wait_for_function("() => !document.querySelector('[data-testid=map-to-draw]').disabled")
