@@ -17,7 +17,14 @@ from vae_demo.projections import Projections
 from vae_demo.ui.app import MAX_BODY_BYTES
 from vae_demo.ui.draw import draw_tab
 from vae_demo.ui.interpolate import interpolate_tab
-from vae_demo.ui.live import AT_ONCE, FUNCTIONS, LiveFunctions, live_functions, live_route
+from vae_demo.ui.live import (
+    AT_ONCE,
+    FUNCTIONS,
+    PHOTO_BYTES,
+    LiveFunctions,
+    live_functions,
+    live_route,
+)
 from vae_demo.ui.map import map_tab
 from vae_demo.ui.sample import sample_tab
 from vae_demo.zoo import Zoo
@@ -92,6 +99,14 @@ def test_no_other_site_may_read_an_answer(http: httpx.Client) -> None:
     assert answer.headers.get("access-control-allow-origin") not in ("*", origin["origin"])
 
 
+def served_alone(function: Any) -> httpx.AsyncClient:
+    """A client of an app with one live function, `live/draw/it`."""
+    app = Starlette(routes=[live_route()])
+    blocks = SimpleNamespace(live={("draw", "it"): function})
+    app.get_blocks = lambda: blocks  # type: ignore[attr-defined]
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://here/live")
+
+
 def test_two_are_worked_on_at_once() -> None:
     lock, working, most = threading.Lock(), 0, 0
 
@@ -105,16 +120,33 @@ def test_two_are_worked_on_at_once() -> None:
             working -= 1
         return payload
 
-    app = Starlette(routes=[live_route()])
-    blocks = SimpleNamespace(live={("draw", "slow"): slow})
-    app.get_blocks = lambda: blocks  # type: ignore[attr-defined]
-
     async def crowd(people: int) -> list[Any]:
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
-            asked = (client.post("/live/draw/slow", json={"person": i}) for i in range(people))
+        async with served_alone(slow) as client:
+            asked = (client.post("/draw/it", json={"person": i}) for i in range(people))
             return [answer.json() for answer in await asyncio.gather(*asked)]
 
     people = 10 * AT_ONCE
     assert asyncio.run(crowd(people)) == [{"person": i} for i in range(people)]
     assert most == AT_ONCE
+
+
+def test_no_pen_waits_for_photos() -> None:
+    developed = threading.Event()
+
+    def work(payload: Any) -> Any:
+        if "picture" in payload:
+            developed.wait(10)
+        return payload
+
+    async def crowd() -> bool:
+        photo = {"picture": "A" * PHOTO_BYTES}
+        async with served_alone(work) as client:
+            photos = [asyncio.ensure_future(client.post("/draw/it", json=photo)) for _ in range(9)]
+            await asyncio.sleep(0.1)
+            answer = await client.post("/draw/it", json=STROKES)
+            waited = not any(one.done() for one in photos)
+            developed.set()
+            assert [one.json() for one in await asyncio.gather(*photos)] == [photo] * 9
+        return waited and answer.json() == STROKES
+
+    assert asyncio.run(crowd())

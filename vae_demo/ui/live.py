@@ -20,6 +20,7 @@ from vae_demo.ui.exhibit import ServerFunction
 
 # Hundreds of steps a second; a container often counts processors that are not its own.
 AT_ONCE = 2
+PHOTO_BYTES = 2**16  # longer requests carry photos, which take longer: no pen waits for them
 # By exhibit; each takes milliseconds. What may take longer would keep the others waiting.
 FUNCTIONS = {
     "draw": {"reconstruct"},
@@ -44,7 +45,7 @@ def live_functions(exhibits: Iterable[gr.HTML]) -> LiveFunctions:
 def live_route() -> Route:
     """The route to `Blocks.live`, for the app that serves it. JSON in, JSON out, as the functions
     take and answer it; 404 where there is none."""
-    lane = anyio.CapacityLimiter(AT_ONCE)
+    pens, photos = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(AT_ONCE)
 
     def answer(function: ServerFunction, body: bytes) -> Response:
         try:
@@ -58,6 +59,8 @@ def live_route() -> Route:
         function = request.app.get_blocks().live.get(names)
         if function is None:
             return JSONResponse({"detail": "There is no such function."}, 404)
-        return await to_thread.run_sync(answer, function, await request.body(), limiter=lane)
+        body = await request.body()
+        lane = photos if len(body) > PHOTO_BYTES else pens
+        return await to_thread.run_sync(answer, function, body, limiter=lane)
 
     return Route("/live/{exhibit}/{function}", live, methods=["POST"])
