@@ -106,13 +106,17 @@ async def crowd(url: str, way: str, people: int, seconds: int) -> tuple[list[flo
     failures: list[str] = []
     limits = httpx.Limits(max_connections=people, max_keepalive_connections=people)
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30) as client:
-        config = (await client.get("/config")).json()
-        draw = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "draw")
-        component = draw if way == "gradio" else None
+        component = await draw_component(client) if way == "gradio" else None
         await asyncio.gather(
             *(person(client, component, i, seconds, times_ms, failures) for i in range(people))
         )
     return times_ms, failures
+
+
+async def draw_component(client: httpx.AsyncClient) -> int:
+    """By what number Gradio knows the Draw tab."""
+    components = (await client.get("/config")).json()["components"]
+    return next(one["id"] for one in components if one["props"].get("elem_id") == "draw")
 
 
 async def person(

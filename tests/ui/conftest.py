@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -133,3 +134,9 @@ def own_server(fake_zoo: Zoo) -> Iterator[gr.Blocks]:
     app = launched(fake_zoo)
     yield app
     app.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def http(served: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=served, timeout=60) as http:
+        yield http

@@ -5,7 +5,6 @@ import math
 import re
 import runpy
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,6 @@ from vae_demo.zoo import Zoo
 
 ROOT = Path(__file__).parent.parent.parent
 JSON = {"content-type": "application/json"}
-
-
-@pytest.fixture(scope="module")
-def http(served: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served, timeout=60) as http:
-        yield http
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,12 +31,6 @@ from vae_demo.zoo import Zoo
 NAMES = [(exhibit, function) for exhibit, names in FUNCTIONS.items() for function in names]
 STROKES = {"strokes": [[100, 100, 300, 500, 500, 100]]}
 REFUSED = {"error": "error.request"}
-
-
-@pytest.fixture(scope="module")
-def http(served: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served, timeout=60) as http:
-        yield http
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import base64
 import http.client
 import json
 import struct
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -233,12 +232,6 @@ def test_an_older_zoo_lacks_lenses_and_figures(fake_zoo: Zoo) -> None:
 # The route ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def client(served: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served, timeout=60) as client:
-        yield client
-
-
 @pytest.mark.parametrize(
     ("model", "lens"),
     [
@@ -253,10 +246,10 @@ def client(served: str) -> Iterator[httpx.Client]:
     ],
 )
 def test_the_server_sends_the_files(
-    client: httpx.Client, fake_zoo: Zoo, model: str, lens: str
+    http: httpx.Client, fake_zoo: Zoo, model: str, lens: str
 ) -> None:
     for _ in range(2):
-        answer = client.get(f"/points/{model}/{lens}")
+        answer = http.get(f"/points/{model}/{lens}")
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "application/octet-stream"
         assert answer.content == points_file(fake_zoo, model, lens)
@@ -282,10 +275,10 @@ def test_the_server_has_nothing_else_there(served: str, path: str) -> None:
 
 
 def test_shelves_travel_compressed_to_whoever_takes_them_so(
-    fake_zoo: Zoo, client: httpx.Client
+    fake_zoo: Zoo, http: httpx.Client
 ) -> None:
     answers = [
-        client.get("/points/vae/rebuilt-0", headers={"accept-encoding": accepted})
+        http.get("/points/vae/rebuilt-0", headers={"accept-encoding": accepted})
         for accepted in ("gzip", "identity")
     ]
     assert [answer.headers.get("content-encoding") for answer in answers] == ["gzip", None]
@@ -293,11 +286,11 @@ def test_shelves_travel_compressed_to_whoever_takes_them_so(
     assert [answer.content for answer in answers] == [content, content]
 
 
-def test_points_are_only_read(client: httpx.Client) -> None:
-    assert client.post("/points/ae/umap", json={}).status_code == 405
-    assert client.head("/points/ae/umap").status_code == 200
+def test_points_are_only_read(http: httpx.Client) -> None:
+    assert http.post("/points/ae/umap", json={}).status_code == 405
+    assert http.head("/points/ae/umap").status_code == 200
 
 
-def test_no_description_lists_the_points(client: httpx.Client) -> None:
-    described = client.get("/gradio_api/openapi.json").text + client.get("/gradio_api/info").text
+def test_no_description_lists_the_points(http: httpx.Client) -> None:
+    described = http.get("/gradio_api/openapi.json").text + http.get("/gradio_api/info").text
     assert "points/" not in described

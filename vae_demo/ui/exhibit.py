@@ -2,7 +2,8 @@
 
 `<name>.html` is static, `<name>.js` brings it to life in the browser, `<name>.css` dresses it.
 What it asks of Python goes through server functions: one dictionary in, one dictionary out,
-unqueued, stateless. A visitor's state never leaves the visitor's browser.
+unqueued, stateless; what follows the pointer, by `live`. A visitor's state never leaves the
+visitor's browser.
 """
 
 import base64

@@ -362,24 +362,24 @@ function ellipses(context, [x, y], [a, b]) {
 }
 function writeSpread(map, spread, radii) {
   const { spread: figure, view: { unit } } = map, [canvas, words] = figure.children;
-  const size = radii && 4 * Math.max(...radii), lens = map.size[0] < 260 ? 60 : 88, [x] = map.mine ? toPixel(map, map.mine) : [0];
+  const size = radii && 4 * Math.max(...radii), glass = map.size[0] < 260 ? 60 : 88, [x] = map.mine ? toPixel(map, map.mine) : [0];
   figure.hidden = !spread || size >= SEEN;
   if (figure.hidden) return;
   figure.classList.toggle("right", x < map.size[0] / 2);
   canvas.hidden = !radii;
   figure.title = vaeDemo.text(radii ? "map.layer.spread.hint" : "map.layer.point.hint");
   if (!radii) return void (words.textContent = vaeDemo.text("map.layer.point"));
-  const factor = roundBelow((0.8 * lens) / size), bar = roundBelow((0.5 * lens * unit) / factor), ratio = devicePixelRatio;
+  const factor = roundBelow((0.8 * glass) / size), bar = roundBelow((0.5 * glass * unit) / factor), ratio = devicePixelRatio;
   words.textContent = vaeDemo.text("map.layer.spread", { factor: factor.toLocaleString(vaeDemo.language) });
-  Object.assign(canvas, { width: lens * ratio, height: lens * ratio });
-  figure.style.setProperty("--lens", lens + "px"); // true to scale: what the words say is measured in it
+  Object.assign(canvas, { width: glass * ratio, height: glass * ratio });
+  figure.style.setProperty("--glass", glass + "px"); // true to scale: what the words say is measured in it
   const context = canvas.getContext("2d"), length = (bar * factor) / unit;
   context.scale(ratio, ratio);
-  ellipses(context, [lens / 2, lens / 2 - 6], radii.map((radius) => radius * factor));
+  ellipses(context, [glass / 2, glass / 2 - 6], radii.map((radius) => radius * factor));
   context.fillStyle = star();
-  context.fillRect(6, lens - 8, length, 2);
+  context.fillRect(6, glass - 8, length, 2);
   context.font = "11px " + getComputedStyle(figure).fontFamily;
-  context.fillText(bar.toLocaleString(vaeDemo.language, { maximumSignificantDigits: 1 }), 6, lens - 11);
+  context.fillText(bar.toLocaleString(vaeDemo.language, { maximumSignificantDigits: 1 }), 6, glass - 11);
 }
 
 // All 70,000 ----------------------------------------------------------------------------------------------

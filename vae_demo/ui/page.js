@@ -402,14 +402,14 @@ window.vaeDemo = (() => {
 
   // The live loop ---------------------------------------------------------------------------------
   // One request under way plus a flag: a slow server is asked less often, never later.
-  // `ask()` returns a request or null, `call` sends it, `show(answer, request)` paints the answer.
-  function live(ask, call, show) {
+  // `next()` returns a request or null, `call` sends it, `show(answer, request)` paints the answer.
+  function live(next, call, show) {
     let busy = false, dirty = false;
     async function pump() {
       if (busy || !dirty) return;
       busy = true;
       dirty = false;
-      const request = ask();
+      const request = next();
       try {
         if (request) show(await call(request), request);
       } catch {
